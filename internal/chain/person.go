@@ -1,0 +1,244 @@
+package chain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/trust"
+)
+
+// Person is the fold of a person's chain as far as it says who they are: keys, devices
+// and invites. Shares folds the rest. The zero value awaits the admission.
+type Person struct {
+	Account  string                 `json:"account"`
+	Handle   string                 `json:"handle"`
+	XKey     string                 `json:"xkey"`
+	Invite   string                 `json:"invite"`  // the invite key of the admission
+	Inviter  string                 `json:"inviter"` // an account, or the hub id
+	Admitted time.Time              `json:"admitted"`
+	Seq      uint64                 `json:"seq"`
+	Head     event.Hash             `json:"head"`
+	Devices  map[string]*DeviceFact `json:"devices"`           // by device key
+	Invites  map[string]*InviteBody `json:"invites,omitempty"` // by invite key
+
+	// Places maps each hash of the chain to its place. It is kept if it is not nil
+	// before the first Apply; VouchedAt needs it.
+	Places map[event.Hash]uint64 `json:"places,omitempty"`
+}
+
+// DeviceFact is what a chain says of a device.
+type DeviceFact struct {
+	Name    string    `json:"name"`
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+	Since   uint64    `json:"since"`             // place at which it was added
+	Revoked uint64    `json:"revoked,omitempty"` // place at which it was revoked
+}
+
+// Apply verifies the next event of the chain and folds it in. Of a share's event the body
+// may be withheld. A failed Apply changes nothing.
+func (p *Person) Apply(hub string, ev *event.Event, withheld bool) error {
+	if withheld && !strings.HasPrefix(ev.Type, "share.") {
+		return bad(ev.Type, "its body was withheld")
+	}
+	if p.Seq == 0 {
+		return p.admit(hub, ev)
+	}
+	if err := place(ev, PersonSubject(p.Account), hub, p.Seq, p.Head); err != nil {
+		return err
+	}
+	if err := check(ev, withheld); err != nil {
+		return err
+	}
+	if err := p.Vouches(ev); err != nil {
+		return err
+	}
+	if err := p.fold(ev); err != nil {
+		return err
+	}
+	p.advance(ev)
+	return nil
+}
+
+func check(ev *event.Event, withheld bool) error {
+	if withheld {
+		return ev.CheckWithheld()
+	}
+	return ev.Check()
+}
+
+func (p *Person) advance(ev *event.Event) {
+	p.Seq, p.Head = ev.Seq, ev.Hash()
+	if p.Places != nil {
+		p.Places[p.Head] = p.Seq
+	}
+}
+
+// admit verifies a first event: the identity's own signature, the invite key's
+// co-signature, and a first device that the identity vouches for.
+func (p *Person) admit(hub string, ev *event.Event) error {
+	account := ev.Author.Text(trust.Account)
+	if err := place(ev, PersonSubject(account), hub, 0, event.Hash{}); err != nil {
+		return err
+	}
+	if err := ev.Check(); err != nil {
+		return err
+	}
+	if ev.Type != Admit {
+		return fmt.Errorf("%w: a person's chain begins with their admission", ErrPlace)
+	}
+	if ev.Device != ev.Author {
+		return fmt.Errorf("%w: an admission is signed by the identity itself", ErrRefused)
+	}
+	body, err := parse[AdmitBody](ev)
+	if err != nil {
+		return err
+	}
+	token, err := checkAdmission(account, ev, body)
+	if err != nil {
+		return err
+	}
+	p.Account, p.Handle, p.XKey = account, body.Handle, body.XKey
+	p.Invite, p.Inviter, p.Admitted = body.Invite, body.Inviter, ev.Time
+	p.Devices = map[string]*DeviceFact{token.Device.Text(trust.Device): deviceFact(token, ev.Seq)}
+	p.advance(ev)
+	return nil
+}
+
+func checkAdmission(account string, ev *event.Event, body *AdmitBody) (*trust.DeviceToken, error) {
+	if body.Account != account {
+		return nil, bad(ev.Type, "it names another account")
+	}
+	if !trust.IsName(body.Handle) {
+		return nil, bad(ev.Type, "the handle is not in normal form")
+	}
+	if err := trust.CheckXKey(body.XKey); err != nil {
+		return nil, bad(ev.Type, "xkey: %v", err)
+	}
+	invite, err := trust.ParsePublicKey(trust.Device, body.Invite)
+	if err != nil {
+		return nil, bad(ev.Type, "invite key: %v", err)
+	}
+	if err := ev.CheckCoSignature(invite); err != nil {
+		return nil, err
+	}
+	return parseOwnToken(ev, body.Device)
+}
+
+func parseOwnToken(ev *event.Event, text string) (*trust.DeviceToken, error) {
+	token, err := trust.ParseDeviceToken(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if token.Account != ev.Author {
+		return nil, bad(ev.Type, "the device token is another person's")
+	}
+	return token, nil
+}
+
+func deviceFact(t *trust.DeviceToken, place uint64) *DeviceFact {
+	return &DeviceFact{Name: t.Name, Token: t.Text, Expires: t.Expires, Since: place}
+}
+
+func (p *Person) fold(ev *event.Event) error {
+	switch ev.Type {
+	case Invite:
+		return p.foldInvite(ev)
+	case AddDevice:
+		return p.foldDevice(ev)
+	case RevokeDevice:
+		return p.foldRevocation(ev)
+	case Grant, Revoke, Accept, Decline:
+		return nil // Shares folds these
+	}
+	return bad(ev.Type, "unknown kind on a person's chain")
+}
+
+func (p *Person) foldInvite(ev *event.Event) error {
+	invite, err := parse[InviteBody](ev)
+	if err != nil {
+		return err
+	}
+	if err := checkInvite(ev.Type, invite, ev.Time); err != nil {
+		return err
+	}
+	if p.Invites[invite.Invite] != nil {
+		return bad(ev.Type, "the invite key was announced before")
+	}
+	if p.Invites == nil {
+		p.Invites = make(map[string]*InviteBody)
+	}
+	p.Invites[invite.Invite] = invite
+	return nil
+}
+
+func (p *Person) foldDevice(ev *event.Event) error {
+	body, err := parse[DeviceBody](ev)
+	if err != nil {
+		return err
+	}
+	token, err := parseOwnToken(ev, body.Token)
+	if err != nil {
+		return err
+	}
+	fact := deviceFact(token, ev.Seq)
+	if known := p.Devices[token.Device.Text(trust.Device)]; known != nil {
+		if known.Revoked != 0 {
+			return bad(ev.Type, "the device was revoked; make a new key")
+		}
+		fact.Since = known.Since // a renewal
+	}
+	p.Devices[token.Device.Text(trust.Device)] = fact
+	return nil
+}
+
+func (p *Person) foldRevocation(ev *event.Event) error {
+	body, err := parse[RevokeDeviceBody](ev)
+	if err != nil {
+		return err
+	}
+	known := p.Devices[body.Device]
+	if known == nil || known.Revoked != 0 {
+		return bad(ev.Type, "no such device")
+	}
+	known.Revoked = ev.Seq
+	return nil
+}
+
+// Vouches returns nil if the device that signed ev is the person's own now: after the
+// newest event of this fold.
+func (p *Person) Vouches(ev *event.Event) error { return p.vouches(ev, p.Seq+1) }
+
+// VouchedAt returns nil if the device that signed ev was the person's own at the
+// place on this chain that ev names as its head. It needs Places.
+func (p *Person) VouchedAt(ev *event.Event) error {
+	at, known := p.Places[ev.Head]
+	if !known {
+		return fmt.Errorf("%w: it names a head that is not on its author's chain", ErrPlace)
+	}
+	return p.vouches(ev, at+1)
+}
+
+// vouches judges a signature made at the given place of this chain.
+func (p *Person) vouches(ev *event.Event, at uint64) error {
+	if ev.Author.Text(trust.Account) != p.Account {
+		return fmt.Errorf("%w: another author", ErrRefused)
+	}
+	device := p.Devices[ev.Device.Text(trust.Device)]
+	switch {
+	case device == nil || device.Since >= at:
+		return fmt.Errorf("%w: the device is not the author's", ErrRefused)
+	case device.Revoked != 0 && device.Revoked < at:
+		return fmt.Errorf("%w: the device was revoked", ErrRefused)
+	}
+	token, err := trust.ParseDeviceToken(device.Token)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err := token.GoodAt(ev.Time); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
+}
