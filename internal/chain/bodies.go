@@ -100,6 +100,7 @@ type SealedShare struct {
 // RevokeBody ends a share.
 type RevokeBody struct {
 	Grant string `json:"grant"`
+	To    string `json:"to"`
 }
 
 // AcceptBody takes a share.
@@ -177,8 +178,8 @@ type EpochBox struct {
 	Key     []byte `json:"key"`
 }
 
-// parse decodes an event's canonical body.
-func parse[T any](ev *event.Event) (*T, error) {
+// Parse decodes the canonical body of an event whose kind the caller knows.
+func Parse[T any](ev *event.Event) (*T, error) {
 	body := new(T)
 	if err := trust.ParseCanonical(ev.Body, body); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrContent, ev.Type, err)

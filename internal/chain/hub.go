@@ -29,7 +29,7 @@ func (h *Hub) Apply(hub *trust.Hub, ev *event.Event) error {
 	if ev.Type != HubInvite {
 		return bad(ev.Type, "unknown kind")
 	}
-	invite, err := parse[InviteBody](ev)
+	invite, err := Parse[InviteBody](ev)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type DeviceFact struct {
 	Expires time.Time `json:"expires"`
 	Since   uint64    `json:"since"`             // place at which it was added
 	Revoked uint64    `json:"revoked,omitempty"` // place at which it was revoked
+	Ended   time.Time `json:"ended,omitzero"`    // when the revocation was signed
 }
 
 // Apply verifies the next event of the chain and folds it in. Of a share's event the body
@@ -92,7 +93,7 @@ func (p *Person) admit(hub string, ev *event.Event) error {
 	if ev.Device != ev.Author {
 		return fmt.Errorf("%w: an admission is signed by the identity itself", ErrRefused)
 	}
-	body, err := parse[AdmitBody](ev)
+	body, err := Parse[AdmitBody](ev)
 	if err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (p *Person) fold(ev *event.Event) error {
 }
 
 func (p *Person) foldInvite(ev *event.Event) error {
-	invite, err := parse[InviteBody](ev)
+	invite, err := Parse[InviteBody](ev)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (p *Person) foldInvite(ev *event.Event) error {
 }
 
 func (p *Person) foldDevice(ev *event.Event) error {
-	body, err := parse[DeviceBody](ev)
+	body, err := Parse[DeviceBody](ev)
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (p *Person) foldDevice(ev *event.Event) error {
 }
 
 func (p *Person) foldRevocation(ev *event.Event) error {
-	body, err := parse[RevokeDeviceBody](ev)
+	body, err := Parse[RevokeDeviceBody](ev)
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,9 @@ func (p *Person) foldRevocation(ev *event.Event) error {
 	if known == nil || known.Revoked != 0 {
 		return bad(ev.Type, "no such device")
 	}
-	known.Revoked = ev.Seq
+	ended := *known
+	ended.Revoked, ended.Ended = ev.Seq, ev.Time
+	p.Devices[body.Device] = &ended
 	return nil
 }
 
@@ -219,6 +222,19 @@ func (p *Person) VouchedAt(ev *event.Event) error {
 		return fmt.Errorf("%w: it names a head that is not on its author's chain", ErrPlace)
 	}
 	return p.vouches(ev, at+1)
+}
+
+// VouchesForMessage returns nil if the device that signed a room's message is the
+// person's own and, where it was revoked, the message is from before: its time is held
+// against the stream's by the caller.
+func (p *Person) VouchesForMessage(ev *event.Event) error {
+	if device := p.Devices[ev.Device.Text(trust.Device)]; device != nil && device.Revoked != 0 {
+		if !ev.Time.Before(device.Ended) {
+			return fmt.Errorf("%w: the device was revoked", ErrRefused)
+		}
+		return p.vouches(ev, device.Revoked)
+	}
+	return p.Vouches(ev)
 }
 
 // vouches judges a signature made at the given place of this chain.

@@ -70,7 +70,7 @@ func (r *Room) advance(ev *event.Event) {
 }
 
 func (r *Room) create(hub string, ev *event.Event) error {
-	body, err := parse[CreateRoomBody](ev)
+	body, err := Parse[CreateRoomBody](ev)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (r *Room) fold(ev *event.Event) error {
 }
 
 func (r *Room) foldGrant(ev *event.Event) error {
-	body, err := parse[GrantRoomBody](ev)
+	body, err := Parse[GrantRoomBody](ev)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (r *Room) foldGrant(ev *event.Event) error {
 }
 
 func (r *Room) foldRevocation(ev *event.Event) error {
-	body, err := parse[RevokeRoomBody](ev)
+	body, err := Parse[RevokeRoomBody](ev)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (r *Room) foldRevocation(ev *event.Event) error {
 }
 
 func (r *Room) foldLeave(ev *event.Event, author string) error {
-	if _, err := parse[LeaveRoomBody](ev); err != nil {
+	if _, err := Parse[LeaveRoomBody](ev); err != nil {
 		return err
 	}
 	if author == r.Creator {
@@ -189,7 +189,7 @@ func (r *Room) end(account string, place uint64) bool {
 }
 
 func (r *Room) foldEpoch(ev *event.Event) error {
-	body, err := parse[EpochBody](ev)
+	body, err := Parse[EpochBody](ev)
 	if err != nil {
 		return err
 	}
@@ -302,4 +302,13 @@ func (r *Room) ForgetPast() {
 			delete(r.Epochs, hash)
 		}
 	}
+}
+
+// Expires is when the account's standing grant ends, the zero time for never.
+func (r *Room) Expires(account string) time.Time {
+	spans := r.Members[account]
+	if len(spans) == 0 || spans[len(spans)-1].Until != 0 {
+		return time.Time{}
+	}
+	return spans[len(spans)-1].Expires
 }

@@ -36,18 +36,18 @@ func (s *Shares) fold(ev *event.Event) error {
 	case Grant:
 		return s.grant(ev)
 	case Revoke:
-		body, err := parse[RevokeBody](ev)
+		body, err := Parse[RevokeBody](ev)
 		if err != nil {
 			return err
 		}
-		if s.Granted[body.Grant] == nil {
+		if known := s.Granted[body.Grant]; known == nil || known.To != body.To {
 			return bad(ev.Type, "no such grant")
 		}
 		delete(s.Granted, body.Grant)
 	case Accept:
 		return s.accept(ev)
 	case Decline:
-		body, err := parse[DeclineBody](ev)
+		body, err := Parse[DeclineBody](ev)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (s *Shares) fold(ev *event.Event) error {
 }
 
 func (s *Shares) grant(ev *event.Event) error {
-	body, err := parse[GrantBody](ev)
+	body, err := Parse[GrantBody](ev)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Shares) grant(ev *event.Event) error {
 }
 
 func (s *Shares) accept(ev *event.Event) error {
-	body, err := parse[AcceptBody](ev)
+	body, err := Parse[AcceptBody](ev)
 	if err != nil {
 		return err
 	}
@@ -123,4 +123,28 @@ func checkShareKeys(kind, grant, account string) error {
 func (s *Shares) Standing(grant, catalog, account string, now time.Time) bool {
 	g := s.Granted[grant]
 	return g != nil && g.Catalog == catalog && g.To == account && (g.Expires.IsZero() || now.Before(g.Expires))
+}
+
+// ShareWith is the other person that a share's event concerns: the grantee of a grant,
+// the owner of what was accepted or declined; "" for other events.
+func ShareWith(ev *event.Event) string {
+	switch ev.Type {
+	case Grant:
+		if body, err := Parse[GrantBody](ev); err == nil {
+			return body.To
+		}
+	case Revoke:
+		if body, err := Parse[RevokeBody](ev); err == nil {
+			return body.To
+		}
+	case Accept:
+		if body, err := Parse[AcceptBody](ev); err == nil {
+			return body.Owner
+		}
+	case Decline:
+		if body, err := Parse[DeclineBody](ev); err == nil {
+			return body.Owner
+		}
+	}
+	return ""
 }

@@ -1,0 +1,136 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/trust"
+)
+
+// The settings that let everybody come back when a hub restarts (measured with 10,000
+// clients): patience longer than the server's, spread-out reconnects, no giving up on an
+// authorization error that a starting callout causes, and no socket left behind.
+const (
+	dialTime      = 2 * time.Second // to reach a NATS port before the WebSocket is tried
+	loginTime     = 70 * time.Second
+	reconnectWait = 500 * time.Millisecond
+	jitter        = 2 * time.Second
+)
+
+// login says who a connection is for.
+type login struct {
+	name     string
+	user     string // what the callout is told; empty in a person's own account
+	jwt      string // device token, or the sentinel's JWT in front of the callout
+	key      *trust.KeyPair
+	options  []nats.Option
+	patience time.Duration // for the first connection; loginTime if 0
+}
+
+// dial connects to a hub: to its NATS port where that is reachable, otherwise through its
+// HTTP origin.
+func dial(ctx context.Context, at *discovered, origin string, l login) (*nats.Conn, error) {
+	natsURLs, websocket, path := at.addresses(origin)
+	options := append(l.connection(), l.options...)
+	var last error
+	for _, address := range natsURLs {
+		if !reachable(ctx, address) {
+			continue
+		}
+		nc, err := nats.Connect(address, options...)
+		if err == nil {
+			return nc, nil
+		}
+		last = err
+	}
+	if last == nil && websocket != "" {
+		nc, err := nats.Connect(websocket, append(options, nats.ProxyPath(path))...)
+		if err == nil {
+			return nc, nil
+		}
+		last = err
+	}
+	return nil, loginError(last)
+}
+
+func loginError(err error) error {
+	switch {
+	case err == nil:
+		return fault.New(fault.Unavailable, "none of the hub's NATS addresses can be reached from here")
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fault.Wrap(fault.Refused, err, "the hub refused the login: the invite or the device is not, or no longer, valid there")
+	}
+	return fault.Wrap(fault.Unavailable, err, "the hub's NATS server cannot be used: %v", err)
+}
+
+// reachable reports whether a NATS port accepts connections; a firewall that swallows
+// them must not cost more than a moment.
+func reachable(ctx context.Context, address string) bool {
+	host := strings.TrimPrefix(strings.TrimPrefix(address, "nats://"), "tls://")
+	dialer := net.Dialer{Timeout: dialTime}
+	conn, err := dialer.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+func (l login) connection() []nats.Option {
+	patience := l.patience
+	if patience == 0 {
+		patience = loginTime
+	}
+	options := []nats.Option{
+		nats.Name(l.name),
+		nats.UserJWT(
+			func() (string, error) { return l.jwt, nil },
+			func(nonce []byte) ([]byte, error) {
+				sig := l.key.Sign(nonce)
+				return sig[:], nil
+			}),
+		nats.CustomInboxPrefix(trust.InboxPrefix(l.key.Public())),
+		nats.Timeout(patience),
+		nats.SetCustomDialer(&tidyDialer{}),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(jitter, jitter),
+		nats.IgnoreAuthErrorAbort(),
+	}
+	if l.user != "" {
+		options = append(options, nats.UserInfo(l.user, ""))
+	}
+	return options
+}
+
+// tidyDialer closes the socket of the attempt before: a reconnect whose handshake failed
+// leaves it open, and a hub that restarts would drown in them.
+type tidyDialer struct {
+	mu       sync.Mutex
+	previous net.Conn
+}
+
+// Dial implements nats.CustomDialer.
+func (d *tidyDialer) Dial(network, address string) (net.Conn, error) {
+	d.mu.Lock()
+	if d.previous != nil {
+		_ = d.previous.Close()
+		d.previous = nil
+	}
+	d.mu.Unlock()
+	conn, err := net.DialTimeout(network, address, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.previous = conn
+	d.mu.Unlock()
+	return conn, nil
+}

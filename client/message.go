@@ -1,0 +1,212 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/trust"
+)
+
+const (
+	messageType = "room.message"
+	maxText     = 32 << 10 // bytes of a message's text
+)
+
+// Message is a verified message of a room.
+type Message struct {
+	Room   string    `json:"room"` // its name
+	Seq    uint64    `json:"seq"`
+	Author string    `json:"author"` // handle
+	Time   time.Time `json:"time"`
+	Text   string    `json:"text"`
+	ID     string    `json:"id"`
+}
+
+// messageBody is the plaintext of a message.
+type messageBody struct {
+	Text string `json:"text"`
+}
+
+// errDuplicate is the error of a message that stands in the room a second time.
+var errDuplicate = errors.New("message was seen before")
+
+// History reads the newest messages of a room, oldest first. Messages that do not
+// verify, or that are sealed under a key the member never had, are left out; skipped says
+// why, one error for each.
+func (c *Client) History(ctx context.Context, room string, limit int) (messages []Message, skipped []error, err error) {
+	found, err := c.findRoom(ctx, room)
+	if err != nil {
+		return nil, nil, err
+	}
+	var history api.History
+	request := api.HistoryRequest{Room: found.ID, Last: true, Limit: limit}
+	if err := c.call(ctx, "rooms.history", request, &history); err != nil {
+		return nil, nil, err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	known, err := c.rooms.sync(ctx, found.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, entry := range history.Messages {
+		message, err := c.rooms.open(ctx, known, entry, false)
+		if err != nil {
+			skipped = append(skipped, fmt.Errorf("message %d: %w", entry.Seq, err))
+			continue
+		}
+		messages = append(messages, *message)
+	}
+	known.Read = max(known.Read, history.Through)
+	return messages, skipped, c.rooms.save(found.ID, known)
+}
+
+// open verifies a message of a room and opens it. live says that it came just now, when
+// its author must be entitled now as well. b.mu is held.
+func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, live bool) (*Message, error) {
+	ev, err := event.Decode(entry.Event)
+	if err != nil {
+		return nil, err
+	}
+	room := &known.Room
+	account := ev.Author.Text(trust.Account)
+	if err := ev.Meant(messageType, saySubject(room.ID, account), b.c.hubID()); err != nil {
+		return nil, err
+	}
+	if err := ev.Check(); err != nil {
+		return nil, err
+	}
+	if apart := ev.Time.Sub(entry.Time).Abs(); apart > trust.ClockSkew {
+		return nil, fmt.Errorf("%w: it is %s away from when it was stored", event.ErrTime, apart.Round(time.Second))
+	}
+	judge := func(author *chain.Person) error { return author.VouchesForMessage(ev) }
+	if err := b.c.book.vouch(ctx, ev, judge); err != nil {
+		return nil, err
+	}
+	if known, err = b.entitled(ctx, known, ev, live); err != nil {
+		return nil, err
+	}
+	plaintext, err := b.plaintext(known, ev)
+	if err != nil {
+		return nil, err
+	}
+	body := new(messageBody)
+	if err := trust.ParseCanonical(plaintext, body); err != nil {
+		return nil, err
+	}
+	if err := known.see(ev, entry); err != nil {
+		return nil, err
+	}
+	author, err := b.c.book.person(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{
+		Room: b.name(known), Seq: entry.Seq, Author: author.Handle, Time: ev.Time, Text: body.Text, ID: ev.ID.String(),
+	}, nil
+}
+
+// entitled checks that the author might write at the head that the message names and,
+// live, at the newest head. An unknown head is fetched.
+func (b *roomBook) entitled(ctx context.Context, known *roomPage, ev *event.Event, live bool) (*roomPage, error) {
+	if _, found := known.Room.Places[ev.Head]; !found {
+		var err error
+		if known, err = b.sync(ctx, known.Room.ID); err != nil {
+			return nil, err
+		}
+	}
+	room := &known.Room
+	place, found := room.Places[ev.Head]
+	if !found {
+		return nil, fmt.Errorf("%w: it names a head that the room never had", chain.ErrPlace)
+	}
+	account := ev.Author.Text(trust.Account)
+	role, _ := room.RoleAt(account, place, ev.Time)
+	if live && role.MayWrite() {
+		role, _ = room.RoleOf(account, time.Now())
+	}
+	if !role.MayWrite() {
+		return nil, fmt.Errorf("%w: its author may not write in this room", chain.ErrRefused)
+	}
+	return known, nil
+}
+
+func (b *roomBook) plaintext(known *roomPage, ev *event.Event) ([]byte, error) {
+	room := &known.Room
+	if room.Kind == chain.Open {
+		if !ev.Epoch.IsZero() {
+			return nil, fmt.Errorf("%w: a sealed message in an open room", chain.ErrContent)
+		}
+		return ev.Body, nil
+	}
+	fact := room.Epochs[ev.Epoch.String()]
+	if fact == nil {
+		return nil, fmt.Errorf("%w: it names an epoch that the room never had", chain.ErrPlace)
+	}
+	if fact.Boxes[ev.Author.Text(trust.Account)] == nil {
+		return nil, fmt.Errorf("%w: its author is no reader of the epoch", chain.ErrRefused)
+	}
+	key, err := b.epochKey(known, ev.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	return ev.Open(key)
+}
+
+// see refuses a message whose id stood at another sequence before.
+func (p *roomPage) see(ev *event.Event, entry api.Entry) error {
+	id := ev.ID.String()
+	if record, seen := p.Seen[id]; seen && record.Seq != entry.Seq {
+		return errDuplicate
+	}
+	p.Seen[id] = seenRecord{Seq: entry.Seq, At: entry.Time}
+	return nil
+}
+
+// compose makes a message for a room, sealed under the current epoch. b.mu is held.
+func (b *roomBook) compose(ctx context.Context, id, text string) (*event.Event, error) {
+	if text == "" || len(text) > maxText {
+		return nil, fault.New(fault.TooLarge, "a message has 1 to %d bytes", maxText)
+	}
+	known, err := b.sync(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if role, _ := known.Room.RoleOf(b.c.account(), time.Now()); !role.MayWrite() {
+		return nil, fault.New(fault.Refused, "you may read in this room, not write")
+	}
+	if known, err = b.current(ctx, id); err != nil {
+		return nil, err
+	}
+	author, err := trust.ParsePublicKey(trust.Account, b.c.account())
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := trust.Canonical(messageBody{text})
+	if err != nil {
+		return nil, err
+	}
+	room := &known.Room
+	ev := &event.Event{
+		Author: author, Type: messageType, Subject: saySubject(id, b.c.account()),
+		Audience: b.c.hubID(), Head: room.Head, Body: plaintext,
+	}
+	if room.Kind == chain.Sealed {
+		key, err := b.epochKey(known, room.Current)
+		if err != nil {
+			return nil, err
+		}
+		if err := ev.Seal(key, room.Current, b.c.profile.device.Public(), plaintext); err != nil {
+			return nil, err
+		}
+	}
+	return ev, ev.Sign(b.c.profile.device)
+}
+
+func saySubject(room, account string) string { return "room." + room + ".say." + account }

@@ -1,0 +1,5 @@
+//go:build !windows
+
+package client
+
+const unixPermissions = true

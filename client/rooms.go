@@ -1,0 +1,297 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/trust"
+)
+
+// Role is what a member may do in a room.
+type Role = chain.Role
+
+// Room is a room as its member sees it.
+type Room struct {
+	ID      string `json:"id"`
+	Room    string `json:"room"` // its name
+	Kind    string `json:"kind"` // sealed or open
+	Listed  bool   `json:"listed"`
+	Role    Role   `json:"role"` // "" in a room that is only listed
+	Members int    `json:"members"`
+	Unread  int    `json:"unread"` // at most 500 are counted
+}
+
+// RoomOptions say what kind of room to create.
+type RoomOptions struct {
+	Listed bool // everyone on the hub sees its name
+	Open   bool // everyone on the hub may enter; messages are signed, not sealed
+}
+
+// CreateRoom creates a room whose only member and moderator is the caller.
+func (c *Client) CreateRoom(ctx context.Context, text string, options RoomOptions) (*Room, error) {
+	name, err := trust.Name(text)
+	if err != nil {
+		return nil, fault.New(fault.Malformed, "the room name %q is %w", text, err)
+	}
+	if _, err := c.findRoom(ctx, name); err == nil {
+		return nil, fault.New(fault.Taken, "you know a room called %s already", name)
+	} else if !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
+	body := chain.CreateRoomBody{Room: trust.NewID(), Kind: chain.Sealed, Listed: options.Listed || options.Open}
+	if options.Open {
+		body.Kind = chain.Open
+	}
+	if body.Listed {
+		body.Name = name
+	}
+	own, err := c.me(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ev, err := c.sign(chain.CreateRoom, chain.RoomSubject(body.Room), 0, event.Hash{}, own.Person.Head, body)
+	if err != nil {
+		return nil, err
+	}
+	var done api.Appended
+	if err := c.call(ctx, "rooms.append", ev.Encode(), &done); err != nil {
+		return nil, err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	if body.Kind == chain.Sealed {
+		_, err = c.rooms.append(ctx, body.Room, chain.Epoch, func(ctx context.Context, known *roomPage) (any, error) {
+			return c.rooms.newEpoch(ctx, known, name)
+		})
+	}
+	return &Room{ID: body.Room, Room: name, Kind: body.Kind, Listed: body.Listed, Role: chain.Moderator, Members: 1}, err
+}
+
+// Rooms lists the rooms the member is in, and those that everyone may see, by name.
+func (c *Client) Rooms(ctx context.Context) ([]Room, error) {
+	rooms, err := c.listRooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rooms {
+		if rooms[i].Role == "" {
+			continue
+		}
+		c.rooms.mu.Lock()
+		known, err := c.rooms.load(rooms[i].ID)
+		c.rooms.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		var unread api.History
+		request := api.HistoryRequest{Room: rooms[i].ID, After: known.Read}
+		if err := c.call(ctx, "rooms.history", request, &unread); err != nil {
+			return nil, err
+		}
+		rooms[i].Unread = len(unread.Messages)
+	}
+	return rooms, nil
+}
+
+func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
+	var answer api.Rooms
+	if err := c.call(ctx, "rooms.list", struct{}{}, &answer); err != nil {
+		return nil, err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	rooms := make([]Room, 0, len(answer.Rooms))
+	for _, one := range answer.Rooms {
+		room := Room{ID: one.Room, Room: one.Name, Kind: one.Kind, Listed: one.Listed, Members: one.Members}
+		if one.Role != "" {
+			known, err := c.rooms.sync(ctx, one.Room)
+			if err != nil {
+				return nil, err
+			}
+			room.Room, room.Kind = c.rooms.name(known), known.Room.Kind
+			room.Role, _ = known.Room.RoleOf(c.account(), time.Now())
+		} else if !trust.IsName(one.Name) {
+			continue // not what a hub lists
+		}
+		rooms = append(rooms, room)
+	}
+	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Room, b.Room) })
+	return rooms, nil
+}
+
+// findRoom finds a room by name or id among those the member knows.
+func (c *Client) findRoom(ctx context.Context, text string) (*Room, error) {
+	rooms, err := c.listRooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name, nameErr := trust.Name(text)
+	var found []Room
+	for _, room := range rooms {
+		if room.ID == text || (nameErr == nil && room.Room == name) {
+			found = append(found, room)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fault.New(fault.NotFound, "you are in no room called %q; keyhall room list shows yours", text)
+	case 1:
+		return &found[0], nil
+	}
+	ids := make([]string, len(found))
+	for i, room := range found {
+		ids[i] = room.ID
+	}
+	return nil, fault.New(fault.Malformed, "there are several rooms called %q; name one by its id: %s", text, strings.Join(ids, ", "))
+}
+
+// GrantRoom lets somebody into a room. In a sealed room they get the key of the current
+// epoch with the grant.
+func (c *Client) GrantRoom(ctx context.Context, room, who string, role Role, life time.Duration) (*Person, error) {
+	found, err := c.findRoom(ctx, room)
+	if err != nil {
+		return nil, err
+	}
+	person, err := c.Find(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	expires, err := expiry(life)
+	if err != nil {
+		return nil, err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	_, err = c.rooms.append(ctx, found.ID, chain.GrantRoom, func(_ context.Context, known *roomPage) (any, error) {
+		body := chain.GrantRoomBody{Grant: trust.NewID(), Account: person.Account, Role: role, Expires: expires}
+		if err := mayModerate(known, c.account()); err != nil {
+			return nil, err
+		}
+		return body, c.handOver(known, person, &body)
+	})
+	return person, err
+}
+
+// handOver puts the current epoch's key into a grant, where there is one to hand over.
+func (c *Client) handOver(known *roomPage, person *Person, body *chain.GrantRoomBody) error {
+	room := &known.Room
+	if room.Kind != chain.Sealed || room.Current.IsZero() {
+		return nil
+	}
+	key, err := c.rooms.epochKey(known, room.Current)
+	if err != nil {
+		return nil //nolint:nilerr // without the key, whoever sends next begins an epoch for both
+	}
+	body.Epoch = room.Current
+	body.Key, err = key.BoxFor(person.xkey, room.ID)
+	return err
+}
+
+func mayModerate(known *roomPage, account string) error {
+	if role, _ := known.Room.RoleOf(account, time.Now()); role != chain.Moderator {
+		return fault.New(fault.Refused, "only moderators let people in and out of this room")
+	}
+	return nil
+}
+
+// RevokeRoom puts somebody out of a room: at once, and without the key of the next epoch.
+func (c *Client) RevokeRoom(ctx context.Context, room, who string) error {
+	found, err := c.findRoom(ctx, room)
+	if err != nil {
+		return err
+	}
+	person, err := c.Find(ctx, who)
+	if err != nil {
+		return err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	_, err = c.rooms.append(ctx, found.ID, chain.RevokeRoom, func(_ context.Context, known *roomPage) (any, error) {
+		if err := mayModerate(known, c.account()); err != nil {
+			return nil, err
+		}
+		if _, member := known.Room.RoleOf(person.Account, time.Now()); !member {
+			return nil, fault.New(fault.NotFound, "%s is not in %s", person.Handle, found.Room)
+		}
+		return chain.RevokeRoomBody{Account: person.Account}, nil
+	})
+	return err
+}
+
+// LeaveRoom ends the member's own membership.
+func (c *Client) LeaveRoom(ctx context.Context, room string) error {
+	found, err := c.findRoom(ctx, room)
+	if err != nil {
+		return err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	_, err = c.rooms.append(ctx, found.ID, chain.LeaveRoom, func(context.Context, *roomPage) (any, error) {
+		return chain.LeaveRoomBody{}, nil
+	})
+	return err
+}
+
+// RoomMember is somebody in a room.
+type RoomMember struct {
+	Handle  string    `json:"handle"`
+	Account string    `json:"account"`
+	Role    Role      `json:"role"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// RoomMembers lists who is in a room, by handle.
+func (c *Client) RoomMembers(ctx context.Context, room string) ([]RoomMember, error) {
+	found, err := c.findRoom(ctx, room)
+	if err != nil {
+		return nil, err
+	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
+	known, err := c.rooms.sync(ctx, found.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	var members []RoomMember
+	for _, account := range known.Room.Entitled(now) {
+		person, err := c.book.person(ctx, account)
+		if err != nil {
+			return nil, err
+		}
+		role, _ := known.Room.RoleOf(account, now)
+		spans := known.Room.Members[account]
+		members = append(members, RoomMember{
+			Handle: person.Handle, Account: account, Role: role, Expires: spans[len(spans)-1].Expires,
+		})
+	}
+	slices.SortFunc(members, func(a, b RoomMember) int { return strings.Compare(a.Handle, b.Handle) })
+	return members, nil
+}
+
+// expiry is the moment after life from now, the zero time for no life.
+func expiry(life time.Duration) (time.Time, error) {
+	if life == 0 {
+		return time.Time{}, nil
+	}
+	if life < time.Second {
+		return time.Time{}, fault.New(fault.Malformed, "%s is no time to last", life)
+	}
+	return time.Now().Add(life).UTC().Truncate(time.Second).Add(time.Second), nil
+}
+
+// ParseRole reads a role.
+func ParseRole(text string) (Role, error) {
+	switch role := Role(text); role {
+	case chain.Reader, chain.Writer, chain.Moderator:
+		return role, nil
+	}
+	return "", fmt.Errorf("%q is no role: choose reader, writer or moderator", text)
+}

@@ -1,0 +1,406 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/fault"
+)
+
+const (
+	publishTime  = 5 * time.Second
+	publishTries = 3
+	headsSoon    = time.Second      // heads are compared this long after a connect
+	headsEvery   = 30 * time.Second // and then at this interval
+	feedBuffer   = 256              // messages that wait for a slow consumer
+)
+
+// ErrNotInRoom is the error of a room that the member is not in, or not any more.
+var ErrNotInRoom = errors.New("not in the room")
+
+// Session is a live connection to some rooms: messages as they come, none lost and none
+// twice, and a way to say something.
+type Session struct {
+	c        *Client
+	nc       *nats.Conn
+	messages chan Message
+	problems chan error
+
+	ctx    context.Context //nolint:containedctx // ends with the session, which outlives its making
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu      sync.Mutex
+	feeds   map[string]*feed // by room id
+	waiting map[string]context.CancelCauseFunc
+}
+
+// feed is one room of a session.
+type feed struct {
+	room *Room
+
+	mu    sync.Mutex
+	known uint64 // newest sequence that was handled
+}
+
+// Enter connects to rooms, by name or id, and shows up to backlog of each room's newest
+// messages first.
+func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Session, error) {
+	s := &Session{
+		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer),
+		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc),
+	}
+	var ids []string
+	for _, name := range rooms {
+		room, err := c.findRoom(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s.feeds[room.ID] = &feed{room: room}
+		ids = append(ids, room.ID)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	s.nc, err = dial(ctx, c.at, c.profile.Settings.URL, login{
+		name: "keyhall rooms " + c.profile.Settings.Device,
+		user: "rooms " + c.profile.device.String() + " " + strings.Join(ids, ","),
+		jwt:  c.at.document.Sentinel, key: c.profile.device,
+		options: []nats.Option{
+			nats.ErrorHandler(s.asyncError),
+			nats.ReconnectHandler(func(*nats.Conn) { s.compareHeads() }),
+		},
+	})
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	if err := s.subscribe(ctx, backlog); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// subscribe listens before it reads the past, so that nothing falls between.
+func (s *Session) subscribe(ctx context.Context, backlog int) error {
+	for id, f := range s.feeds {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if _, err := s.nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); err != nil {
+			return fmt.Errorf("subscribe to room: %w", err)
+		}
+	}
+	if err := s.nc.FlushWithContext(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the hub's rooms do not answer: %v", err)
+	}
+	for _, f := range s.feeds {
+		if err := s.start(ctx, f, backlog); err != nil {
+			return err
+		}
+	}
+	s.tasks.Go(s.watchHeads)
+	return nil
+}
+
+// start shows a room's newest messages; f.mu is held.
+func (s *Session) start(ctx context.Context, f *feed, backlog int) error {
+	var history api.History
+	request := api.HistoryRequest{Room: f.room.ID, Last: true, Limit: max(backlog, 1)}
+	if err := s.c.call(ctx, "rooms.history", request, &history); err != nil {
+		return err
+	}
+	f.known = history.Last
+	if backlog == 0 {
+		return nil
+	}
+	s.show(f, history.Messages, false)
+	return nil
+}
+
+// Messages are the verified messages of the session's rooms. Receive until it is closed.
+func (s *Session) Messages() <-chan Message { return s.messages }
+
+// Problems are what went wrong while receiving: messages that do not verify, a room that
+// the member was put out of (ErrNotInRoom). Those nobody receives are dropped.
+func (s *Session) Problems() <-chan error { return s.problems }
+
+// Close ends the session.
+func (s *Session) Close() {
+	s.cancel()
+	s.nc.Close()
+	s.tasks.Wait()
+	for _, f := range s.feeds {
+		f.mu.Lock() // a delivery in progress ends with the context
+		s.saveRead(f)
+		f.mu.Unlock()
+	}
+}
+
+func (s *Session) saveRead(f *feed) {
+	s.c.rooms.mu.Lock()
+	defer s.c.rooms.mu.Unlock()
+	known, err := s.c.rooms.load(f.room.ID)
+	if err != nil || known.Room.Seq == 0 {
+		return
+	}
+	known.Read = max(known.Read, f.known)
+	_ = s.c.rooms.save(f.room.ID, known) // losing it shows messages as unread, no more
+}
+
+func (s *Session) problem(err error) {
+	select {
+	case s.problems <- err:
+	default:
+	}
+}
+
+// receive handles a message of the feed. Sequences are the server's: a message in which
+// one stands twice has one that its publisher put there, and is discarded.
+func (s *Session) receive(f *feed, msg *nats.Msg) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seq, last, ok := sequences(msg.Header)
+	switch {
+	case !ok || seq <= f.known:
+	case last == f.known:
+		f.known = seq
+		s.show(f, []api.Entry{{Seq: seq, Time: time.Now(), Event: msg.Data}}, true)
+	default:
+		s.catchUp(f)
+	}
+}
+
+func sequences(header nats.Header) (seq, last uint64, ok bool) {
+	seq, ok = single(header, "Nats-Sequence")
+	if !ok {
+		return 0, 0, false
+	}
+	last, ok = single(header, "Nats-Last-Sequence")
+	return seq, last, ok
+}
+
+func single(header nats.Header, name string) (uint64, bool) {
+	values := header[name]
+	if len(values) != 1 {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(values[0], 10, 64)
+	return number, err == nil
+}
+
+// catchUp fetches everything above what is known; f.mu is held.
+func (s *Session) catchUp(f *feed) {
+	for {
+		var history api.History
+		request := api.HistoryRequest{Room: f.room.ID, After: f.known}
+		if err := s.c.call(s.ctx, "rooms.history", request, &history); err != nil {
+			if s.ctx.Err() == nil {
+				s.problem(s.historyError(f, err))
+			}
+			return
+		}
+		s.show(f, history.Messages, true)
+		f.known = max(f.known, history.Through)
+		if f.known >= history.Last || len(history.Messages) == 0 {
+			return
+		}
+	}
+}
+
+func (s *Session) historyError(f *feed, err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return fault.Wrap(fault.Refused, ErrNotInRoom, "you are not in %s any more", f.room.Room)
+	}
+	return err
+}
+
+// show verifies messages and passes them on; f.mu is held.
+func (s *Session) show(f *feed, entries []api.Entry, live bool) {
+	for _, entry := range entries {
+		message, err := s.open(f, entry, live)
+		if errors.Is(err, errDuplicate) {
+			continue
+		}
+		if err != nil {
+			s.problem(fmt.Errorf("message %d in %s: %w", entry.Seq, f.room.Room, err))
+			continue
+		}
+		select {
+		case s.messages <- *message:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Session) open(f *feed, entry api.Entry, live bool) (*Message, error) {
+	s.c.rooms.mu.Lock()
+	defer s.c.rooms.mu.Unlock()
+	known, err := s.c.rooms.load(f.room.ID)
+	if err != nil {
+		return nil, err
+	}
+	if known.Room.Seq == 0 {
+		if known, err = s.c.rooms.sync(s.ctx, f.room.ID); err != nil {
+			return nil, err
+		}
+	}
+	return s.c.rooms.open(s.ctx, known, entry, live)
+}
+
+// watchHeads compares what is known with what there is: a second after the connect, then
+// every half minute.
+func (s *Session) watchHeads() {
+	for wait := headsSoon; ; wait = headsEvery {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(wait):
+			s.compareHeads()
+		}
+	}
+}
+
+func (s *Session) compareHeads() {
+	for _, f := range s.feeds {
+		f.mu.Lock()
+		s.refresh(f)
+		s.catchUp(f)
+		f.mu.Unlock()
+	}
+}
+
+// refresh brings the room's chain up to date, so that who was put out is known to be.
+func (s *Session) refresh(f *feed) {
+	s.c.rooms.mu.Lock()
+	defer s.c.rooms.mu.Unlock()
+	if _, err := s.c.rooms.sync(s.ctx, f.room.ID); err != nil && s.ctx.Err() == nil {
+		s.problem(s.historyError(f, err))
+	}
+}
+
+// Say sends a message to a room of the session and waits until it is stored. It returns
+// the room's sequence of the message.
+func (s *Session) Say(ctx context.Context, room, text string) (uint64, error) {
+	var at *feed
+	for _, f := range s.feeds {
+		if f.room.Room == room || f.room.ID == room {
+			at = f
+		}
+	}
+	if at == nil {
+		return 0, fault.Wrap(fault.NotFound, ErrNotInRoom, "this session is not in %s", room)
+	}
+	s.c.rooms.mu.Lock()
+	ev, err := s.c.rooms.compose(ctx, at.room.ID, text)
+	s.c.rooms.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return s.publish(ctx, ev)
+}
+
+// publish sends the event until the stream has acknowledged it; the same event twice is
+// stored once.
+func (s *Session) publish(ctx context.Context, ev *event.Event) (uint64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.mu.Lock()
+	s.waiting[ev.Subject] = cancel
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.waiting, ev.Subject)
+		s.mu.Unlock()
+	}()
+	msg := nats.NewMsg(ev.Subject)
+	msg.Data = ev.Encode()
+	msg.Header.Set(nats.MsgIdHdr, ev.ID.String())
+	var err error
+	for range publishTries {
+		var seq uint64
+		if seq, err = s.request(ctx, msg); err == nil {
+			return seq, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return 0, cause
+		}
+	}
+	return 0, fault.Wrap(fault.Unavailable, err, "the hub did not confirm the message; it may or may not have been sent")
+}
+
+func (s *Session) request(ctx context.Context, msg *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	answer, err := s.nc.RequestMsgWithContext(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	var ack struct {
+		Seq   uint64 `json:"seq"`
+		Error *struct {
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(answer.Data, &ack); err != nil {
+		return 0, fmt.Errorf("unreadable acknowledgement: %w", err)
+	}
+	if ack.Error != nil {
+		return 0, errors.New(ack.Error.Description)
+	}
+	return ack.Seq, nil
+}
+
+// asyncError takes the server's refusals to the room or the message that they are about.
+func (s *Session) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		if s.ctx.Err() == nil {
+			s.problem(err)
+		}
+		return
+	}
+	text := err.Error()
+	for id, f := range s.feeds {
+		refused := fault.Wrap(fault.Refused, ErrNotInRoom, "the hub does not let you into %s", f.room.Room)
+		switch {
+		case strings.Contains(text, "room."+id+"."):
+			s.mu.Lock()
+			if cancel := s.waiting[saySubject(id, s.c.account())]; cancel != nil {
+				cancel(refused)
+			}
+			s.mu.Unlock()
+		case strings.Contains(text, "feed."+id):
+			s.problem(refused)
+		}
+	}
+}
+
+// Say sends one message to a room.
+func (c *Client) Say(ctx context.Context, room, text string) (*Message, error) {
+	session, err := c.Enter(ctx, 0, room)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	var at *feed
+	for _, f := range session.feeds {
+		at = f
+	}
+	seq, err := session.Say(ctx, at.room.ID, text)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{
+		Room: at.room.Room, Seq: seq, Author: c.profile.Settings.Handle, Time: time.Now().UTC(), Text: text,
+	}, nil
+}

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/trust"
+)
+
+// The bounds of a service.
+const (
+	requestTime = 10 * time.Second
+	inFlight    = 128 // requests of one service at a time
+)
+
+// Handler answers one request of caller (the second token of the subject) with a value
+// that becomes JSON, or with an error whose code and sentence the caller gets.
+type Handler func(ctx context.Context, caller string, data []byte) (any, error)
+
+// Service is a group of verbs.
+type Service struct {
+	Name        string // as in the subject: people, rooms, …
+	Description string
+	Prefix      string // subject in front of the verb; "hub.*.<name>" if empty
+	Verbs       map[string]Handler
+}
+
+// Serve offers the service on nc until ctx ends, when requests in flight are
+// finished first. Replicas share the work through a queue group.
+func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wait func(), err error) {
+	service, err := micro.AddService(nc, micro.Config{
+		Name: "keyhall-" + s.Name, Version: "1.0.0", Description: s.Description, QueueGroup: "keyhall",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("offer service %s: %w", s.Name, err)
+	}
+	prefix := s.Prefix
+	if prefix == "" {
+		prefix = "hub.*." + s.Name
+	}
+	slots := make(chan struct{}, inFlight)
+	group := service.AddGroup(prefix)
+	for verb, handle := range s.Verbs {
+		call := func(req micro.Request) {
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				answer(ctx, req, handle, log)
+			}()
+		}
+		if err := group.AddEndpoint(verb, micro.HandlerFunc(call)); err != nil {
+			_ = service.Stop()
+			return nil, fmt.Errorf("offer %s.%s: %w", s.Name, verb, err)
+		}
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		_ = service.Stop() // drains; a connection that is gone needs none
+		for range inFlight {
+			slots <- struct{}{}
+		}
+	}()
+	return func() { <-stopped }, nil
+}
+
+func answer(ctx context.Context, req micro.Request, handle Handler, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
+	defer cancel()
+	result, err := safely(ctx, req, handle)
+	if err != nil {
+		code, sentence := publicError(err)
+		if code == fault.Internal || code == fault.Unavailable {
+			log.Error("request failed", "verb", verbOf(req.Subject()), "code", code, "error", describe(err))
+		}
+		_ = req.Error(string(code), sentence, nil) // a caller that is gone needs no answer
+		return
+	}
+	_ = req.RespondJSON(result)
+}
+
+// describe adds a fault's hidden cause, for logs.
+func describe(err error) string {
+	if cause := errors.Unwrap(err); cause != nil {
+		return err.Error() + ": " + cause.Error()
+	}
+	return err.Error()
+}
+
+// safely turns a panic of one request into one failed request.
+func safely(ctx context.Context, req micro.Request, handle Handler) (result any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return handle(ctx, callerOf(req.Subject()), req.Data())
+}
+
+func callerOf(subject string) string {
+	_, rest, _ := strings.Cut(subject, ".")
+	caller, _, _ := strings.Cut(rest, ".")
+	return caller
+}
+
+// verbOf is a subject without the caller: what may be logged.
+func verbOf(subject string) string {
+	tokens := strings.Split(subject, ".")
+	return strings.Join(tokens[max(0, len(tokens)-2):], ".")
+}
+
+// publicError is what a caller may know of an error.
+func publicError(err error) (fault.Code, string) {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+		return f.Code, f.Message
+	case errors.Is(err, chain.ErrPlace):
+		return fault.Conflict, "something changed meanwhile; look again and try again"
+	case errors.Is(err, event.ErrMalformed), errors.Is(err, chain.ErrContent), errors.Is(err, trust.ErrCanonical):
+		return fault.Malformed, err.Error()
+	case errors.Is(err, chain.ErrRefused), errors.Is(err, event.ErrSignature), errors.Is(err, event.ErrBody),
+		errors.Is(err, event.ErrNotMeant), errors.Is(err, event.ErrTime):
+		return fault.Refused, err.Error()
+	}
+	return fault.Internal, "the hub failed at this; its log says more"
+}
+
+// Decode reads a JSON request.
+func Decode[T any](data []byte) (*T, error) {
+	request := new(T)
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, request); err != nil {
+			return nil, fault.New(fault.Malformed, "the request is not the JSON it should be")
+		}
+	}
+	return request, nil
+}
+
+// DecodeEvent reads an event that its author appends in person and now.
+func DecodeEvent(caller string, data []byte) (*event.Event, error) {
+	ev, err := event.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if err := ev.Fresh(now); err != nil {
+		return nil, err
+	}
+	if ev.Time.Before(now.Add(-trust.ClockSkew)) {
+		return nil, fmt.Errorf("%w: it was signed more than %s ago; check both clocks", event.ErrTime, trust.ClockSkew)
+	}
+	if ev.Author.Text(trust.Account) != caller {
+		return nil, fmt.Errorf("%w: you are not its author", chain.ErrRefused)
+	}
+	return ev, nil
+}

@@ -1,0 +1,187 @@
+package callout
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	everything = ">"
+	maxName    = 256 // bytes of a grant's name or of one tag
+	maxSubject = 255 // bytes
+)
+
+// alwaysDenied are the inboxes of clients that did not choose a private one, and the
+// reply subjects of service imports: who hears them hears other people's answers.
+var alwaysDenied = []string{"_INBOX.>", "_R_.>"}
+
+// Grant is what an Authorizer allows a connection. What its lists do not allow is
+// denied.
+type Grant struct {
+	Account string        // A…, where the connection is placed
+	Signer  nkeys.KeyPair // a signing key of that account, or its identity
+	Name    string        // who it is, in NATS's own reports; required
+
+	Publish   Subjects
+	Subscribe Subjects
+	Responses Responses
+
+	Expires time.Time // when the server closes the connection; zero: not by itself
+	Tags    []string  // NATS lower-cases them
+
+	MaxPayload       int64 // bytes of a message; 0: as the account
+	MaxSubscriptions int64 // 0: as the account
+}
+
+// Subjects are the subjects of one direction. A deny goes before an allow.
+type Subjects struct {
+	Allow []string
+	Deny  []string
+}
+
+// Responses allows answers to the reply subject of each message received. The zero
+// value allows none.
+type Responses struct {
+	Max    int           // messages per request
+	Within time.Duration // after the request
+}
+
+// userClaims turns a grant into the user JWT's claims for one connection, or says what
+// is wrong with it.
+func (g *Grant) userClaims(userKey string, now time.Time) (*jwt.UserClaims, error) {
+	if err := g.check(now); err != nil {
+		return nil, err
+	}
+	signer, err := g.Signer.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("public key of the signer: %w", err)
+	}
+	claims := jwt.NewUserClaims(userKey)
+	claims.Name = g.Name
+	claims.Tags.Add(g.Tags...)
+	if signer != g.Account {
+		claims.IssuerAccount = g.Account
+	}
+	if !g.Expires.IsZero() {
+		claims.Expires = g.Expires.Unix()
+	}
+	if g.MaxPayload > 0 {
+		claims.Limits.Payload = g.MaxPayload
+	}
+	if g.MaxSubscriptions > 0 {
+		claims.Limits.Subs = g.MaxSubscriptions
+	}
+	claims.Permissions = jwt.Permissions{Pub: g.Publish.permission(), Sub: g.Subscribe.permission()}
+	if g.Responses.Max > 0 {
+		claims.Resp = &jwt.ResponsePermission{MaxMsgs: g.Responses.Max, Expires: g.Responses.Within}
+	}
+	return claims, nil
+}
+
+// permission spells out what NATS leaves open: no allow list there means everything.
+func (s Subjects) permission() jwt.Permission {
+	p := jwt.Permission{Allow: append(jwt.StringList{}, s.Allow...)}
+	if len(s.Allow) == 0 {
+		p.Deny.Add(everything)
+	}
+	p.Deny.Add(s.Deny...)
+	p.Deny.Add(alwaysDenied...)
+	return p
+}
+
+func (g *Grant) check(now time.Time) error {
+	if !nkeys.IsValidPublicAccountKey(g.Account) {
+		return fmt.Errorf("grant for %q, which is not an account", g.Account)
+	}
+	if g.Signer == nil {
+		return errors.New("grant without a signing key")
+	}
+	if err := checkText(g.Name); err != nil {
+		return fmt.Errorf("name of the grant: %w", err)
+	}
+	for _, tag := range g.Tags {
+		if err := checkText(tag); err != nil {
+			return fmt.Errorf("tag of the grant: %w", err)
+		}
+	}
+	if !g.Expires.IsZero() && g.Expires.Unix() <= now.Unix() {
+		return fmt.Errorf("grant expired at %s", g.Expires.UTC().Format(time.RFC3339))
+	}
+	if g.MaxPayload < 0 || g.MaxSubscriptions < 0 || g.Responses.Max < 0 || g.Responses.Within < 0 {
+		return errors.New("grant with a negative limit")
+	}
+	if g.Responses.Max > 0 && g.Responses.Within == 0 {
+		return errors.New("grant of responses without a time limit")
+	}
+	for _, list := range [][]string{g.Publish.Allow, g.Publish.Deny, g.Subscribe.Allow, g.Subscribe.Deny} {
+		for _, subject := range list {
+			if err := checkSubject(subject); err != nil {
+				return fmt.Errorf("subject %q of the grant: %w", subject, err)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckToken takes a text that may become one token of a subject and means nothing
+// but itself there. An Authorizer asks it of every word of a client's that goes into a
+// grant: a room called "*" would be all rooms.
+func CheckToken(token string) error {
+	switch {
+	case token == "":
+		return errors.New("empty token")
+	case len(token) > maxSubject:
+		return errors.New("too long")
+	case !utf8.ValidString(token):
+		return errors.New("not UTF-8")
+	case strings.ContainsAny(token, "*>"):
+		return errors.New("wildcard within a token")
+	case strings.Contains(token, "."):
+		return errors.New("more than one token")
+	case strings.ContainsFunc(token, notVisible):
+		return errors.New("space or control character")
+	default:
+		return nil
+	}
+}
+
+// checkSubject takes subjects whose meaning no one can mistake: plain tokens, and
+// wildcards as whole tokens, ">" only as the last.
+func checkSubject(subject string) error {
+	if len(subject) > maxSubject {
+		return errors.New("too long")
+	}
+	tokens := strings.Split(subject, ".")
+	for i, token := range tokens {
+		if token == "*" || token == ">" && i == len(tokens)-1 {
+			continue
+		}
+		if err := CheckToken(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notVisible(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
+
+// checkText takes names that are safe to show on one line.
+func checkText(text string) error {
+	switch {
+	case text == "":
+		return errors.New("empty")
+	case len(text) > maxName:
+		return errors.New("too long")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return errors.New("not printable text")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,120 @@
+package callout
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	requestSubject  = "$SYS.REQ.USER.AUTH"
+	requestAudience = "nats-authorization-request"
+	xkeyHeader      = "Nats-Server-Xkey"
+
+	// clientKind is a login of a client, as against one of a leaf node.
+	clientKind = "Client"
+)
+
+// Request is one login that a server asks about. Server and Client.Host are the
+// server's word; everything else is the client's own and verified by nobody yet.
+type Request struct {
+	Server  Server
+	Client  Client
+	UserKey string    // U…, made by the server for this connection alone
+	Expires time.Time // when the server gives up waiting
+
+	User      string // the user field of CONNECT
+	Password  Secret
+	Token     Secret // the token field, or the cookie of a browser
+	Signature string // over the nonce, as VerifyNonce takes it
+	Nonce     string // what the server sent; empty where the client signed nothing
+}
+
+// Server is the server that asks.
+type Server struct {
+	ID   string // N…
+	Name string
+
+	xkey string // X…, to which the answer is sealed
+}
+
+// Client is the connection that wants in.
+type Client struct {
+	ID   uint64 // of the connection, unique on its server
+	Host string // address; empty for a connection inside the process
+	Name string // what the program calls itself
+	Type string // nats, websocket or mqtt
+}
+
+// VerifySignature checks that this client holds the user key: see VerifyNonce.
+func (r *Request) VerifySignature(publicKey string) error {
+	return VerifyNonce(publicKey, r.Nonce, r.Signature)
+}
+
+// The ways in which a request can be none.
+var (
+	errNotSealed  = errors.New("the request is not encrypted to this callout")
+	errNotSigned  = errors.New("the request is not signed by a server")
+	errNotOurs    = errors.New("the request is for another account")
+	errIncomplete = errors.New("the request lacks what an answer needs")
+	errKind       = errors.New("only clients may log in, not leaf nodes")
+)
+
+// openRequest decrypts and checks a request to the callout of an account.
+func openRequest(xkey nkeys.KeyPair, account string, header nats.Header, data []byte) (*Request, error) {
+	senders := header[xkeyHeader]
+	// The key is checked before it is used: nkeys expects a key's length of it.
+	if len(senders) != 1 || !nkeys.IsValidPublicCurveKey(senders[0]) {
+		return nil, errNotSealed
+	}
+	token, err := xkey.Open(data, senders[0])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotSealed, err)
+	}
+	claims, err := jwt.DecodeAuthorizationRequestClaims(string(token))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotSigned, err)
+	}
+	if err := checkRequest(claims, account, senders[0]); err != nil {
+		return nil, err
+	}
+	return newRequest(claims), nil
+}
+
+// checkRequest ties the claims together: the server that signed is the one that asks
+// and that will read the answer.
+func checkRequest(claims *jwt.AuthorizationRequestClaims, account, sender string) error {
+	switch {
+	case claims.Issuer != claims.Server.ID || !nkeys.IsValidPublicServerKey(claims.Issuer):
+		return errNotSigned
+	case claims.Server.XKey != sender:
+		return errNotSealed
+	case claims.Audience != requestAudience || claims.Subject != account:
+		return errNotOurs
+	case !nkeys.IsValidPublicUserKey(claims.UserNkey) || claims.Expires <= 0:
+		return errIncomplete
+	case claims.ClientInformation.Kind != clientKind:
+		return errKind
+	default:
+		return nil
+	}
+}
+
+func newRequest(claims *jwt.AuthorizationRequestClaims) *Request {
+	client, connect := claims.ClientInformation, claims.ConnectOptions
+	return &Request{
+		Server:    Server{ID: claims.Server.ID, Name: claims.Server.Name, xkey: claims.Server.XKey},
+		Client:    Client{ID: client.ID, Host: client.Host, Name: client.Name, Type: client.Type},
+		UserKey:   claims.UserNkey,
+		Expires:   time.Unix(claims.Expires, 0),
+		User:      connect.Username,
+		Password:  Secret(connect.Password),
+		Token:     Secret(connect.Token),
+		Signature: connect.SignedNonce,
+		Nonce:     client.Nonce,
+	}
+}

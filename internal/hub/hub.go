@@ -1,0 +1,243 @@
+// Package hub wires a whole hub together: the embedded NATS server (or one outside), the
+// account signer, the callout, the projections and services, and the HTTP origin. It opens
+// them in the order in which they need each other, runs them, and closes them in reverse.
+// It decides nothing.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/httpd"
+	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/trust"
+)
+
+// Defaults of a private hub on one machine.
+const (
+	DefaultHTTP     = "localhost:8420"
+	DefaultNATS     = "127.0.0.1:4222"
+	firstInviteLife = 7 * 24 * time.Hour
+)
+
+// Options say where a hub keeps its data and listens. Only DataDir is needed.
+type Options struct {
+	DataDir  string
+	HTTP     string // DefaultHTTP if empty
+	NATS     string // DefaultNATS if empty; unused with Attach
+	Attach   *Attach
+	Replicas int // copies of streams; 1 if 0
+	Logger   *slog.Logger
+}
+
+// Hub is a running hub.
+type Hub struct {
+	options Options
+	keys    *natsd.Keys
+	bus     bus
+	http    *httpd.Server
+	invite  string
+
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+	failed  chan error
+	closers []func() error // in the order in which things were opened
+}
+
+// bus is where services connect: the embedded server, or one outside.
+type bus interface {
+	Connect(login natsd.Login, options ...nats.Option) (*nats.Conn, error)
+}
+
+// Start starts a hub and returns when it accepts members. Errors are faults with a
+// sentence for its host, and then nothing is left running.
+func Start(ctx context.Context, o Options) (*Hub, error) {
+	if o.HTTP == "" {
+		o.HTTP = DefaultHTTP
+	}
+	if o.NATS == "" {
+		o.NATS = DefaultNATS
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	h := &Hub{options: o, cancel: cancel, failed: make(chan error, 16)}
+	if err := h.open(ctx, running); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// open starts everything. ctx bounds the start, running is the hub's life.
+func (h *Hub) open(ctx, running context.Context) error {
+	server, natsURL, err := h.openBus(ctx)
+	if err != nil {
+		return err
+	}
+	identity, err := trust.ParseHub(h.keys.OperatorJWT)
+	if err != nil {
+		return err
+	}
+	nc, err := h.connect(h.keys.HubUser)
+	if err != nil {
+		return err
+	}
+	if err := h.startSigner(running); err != nil {
+		return err
+	}
+	s, err := h.openServices(ctx, nc, identity)
+	if err != nil {
+		return err
+	}
+	if err := h.runServices(running, nc, s); err != nil {
+		return err
+	}
+	if err := h.startCallout(s); err != nil {
+		return err
+	}
+	socket := ""
+	if server != nil {
+		socket = server.WebSocketURL()
+		if err := server.Listen(); err != nil {
+			return err
+		}
+		natsURL = server.ClientURL()
+	}
+	if err := h.startHTTP(nc, natsURL, socket); err != nil {
+		return err
+	}
+	if server != nil {
+		if err := server.Announce(h.http.URL()); err != nil {
+			return err
+		}
+	}
+	return h.firstInvite(ctx, identity, s)
+}
+
+// openBus starts the embedded server, or connects to the one outside; server is nil then.
+func (h *Hub) openBus(ctx context.Context) (server *natsd.Server, natsURL string, err error) {
+	if h.options.Attach != nil {
+		outside, err := attach(ctx, h.options)
+		if err != nil {
+			return nil, "", err
+		}
+		h.keys, h.bus = outside.keys, outside
+		h.closers = append(h.closers, outside.close)
+		return nil, h.options.Attach.URL, nil
+	}
+	server, err = natsd.Start(ctx, natsd.Options{
+		DataDir: h.options.DataDir, NATS: h.options.NATS, DeferListen: true, Logger: h.options.Logger,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	h.keys, h.bus = server.Keys(), server
+	h.closers = append(h.closers, server.Close)
+	return server, "", nil
+}
+
+// connect connects one of the hub's own services; it is closed with the hub.
+func (h *Hub) connect(login natsd.Login) (*nats.Conn, error) {
+	nc, err := h.bus.Connect(login, nats.MaxReconnects(-1), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		h.options.Logger.Warn("NATS reports a problem", "login", login.Name, "error", err)
+	}))
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "the hub's own services cannot connect to NATS: %v", err)
+	}
+	h.closers = append(h.closers, func() error { nc.Close(); return nil })
+	return nc, nil
+}
+
+// run runs a part of the hub for as long as it lives; a part that fails ends the hub.
+func (h *Hub) run(name string, part func() error) {
+	h.tasks.Go(func() {
+		if err := part(); err != nil {
+			h.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	})
+}
+
+func (h *Hub) startHTTP(nc *nats.Conn, natsURL, socket string) error {
+	document := api.Document{Version: 1, NATS: []string{natsURL}, Sentinel: h.keys.Sentinel}
+	if socket != "" {
+		document.WebSocket = httpd.SocketPath
+	}
+	server, err := httpd.Start(httpd.Options{
+		Address: h.options.HTTP, WebSocket: socket, Document: document, Logger: h.options.Logger,
+		Prove: func(ctx context.Context, challenge, document [32]byte) (answer api.ProveAnswer, err error) {
+			request := api.ProveRequest{Challenge: challenge[:], Document: document[:]}
+			err = api.Call(ctx, nc, "signer.prove", request, &answer)
+			return answer, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	h.http = server
+	h.closers = append(h.closers, server.Close)
+	return nil
+}
+
+// firstInvite makes the host's invite on the first start, when nobody was invited yet.
+func (h *Hub) firstInvite(ctx context.Context, identity *trust.Hub, s *services) error {
+	state, _, err := hubChain(ctx, identity, s.ledger)
+	if err != nil || state.Seq > 0 {
+		return err
+	}
+	invite, _, err := HostInvite(ctx, h.keys, s.ledger, 1, firstInviteLife)
+	if err != nil {
+		return err
+	}
+	h.invite = invite.Code()
+	return nil
+}
+
+// HTTP is the hub's HTTP origin.
+func (h *Hub) HTTP() string { return h.http.URL() }
+
+// NATS is the address of the NATS port.
+func (h *Hub) NATS() string {
+	if server, embedded := h.bus.(*natsd.Server); embedded {
+		return server.ClientURL()
+	}
+	return h.options.Attach.URL
+}
+
+// Invite is the code of the host's first invite; empty on every start but the first.
+func (h *Hub) Invite() string { return h.invite }
+
+// Wait returns when ctx ends, or with the error of a part that failed.
+func (h *Hub) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-h.failed:
+		return err
+	}
+}
+
+// Close stops the hub: nobody new is let in, requests in flight are finished, then the
+// server goes down.
+func (h *Hub) Close() error {
+	h.cancel()
+	h.tasks.Wait()
+	var errs []error
+	for len(h.closers) > 0 {
+		last := len(h.closers) - 1
+		errs = append(errs, h.closers[last]())
+		h.closers = h.closers[:last]
+	}
+	return errors.Join(errs...)
+}

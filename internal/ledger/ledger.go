@@ -1,0 +1,196 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/fault"
+)
+
+// Stream is the name of the ledger's stream, in account HUB.
+const Stream = "LEDGER"
+
+// ErrMoved is the error of an append to a chain (or a ledger) that has moved on meanwhile.
+var ErrMoved = errors.New("the chain has moved on")
+
+// Ledger appends to and reads from the ledger stream.
+type Ledger struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// Entry is an event at its place in the stream.
+type Entry struct {
+	Seq   uint64    // stream sequence
+	Time  time.Time // the stream's timestamp: the hub's word
+	Event *event.Event
+}
+
+// Open connects to the ledger over nc (in account HUB) and creates its stream where there
+// is none. replicas is how many servers hold a copy: 1 for a single server.
+func Open(ctx context.Context, nc *nats.Conn, replicas int) (*Ledger, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	stream, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        Stream,
+		Description: "Keyhall: signed facts, in order",
+		Subjects:    []string{"ledger.>"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		MaxMsgSize:  event.MaxEncoded,
+		Duplicates:  2 * time.Minute,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open ledger stream: %w", err)
+	}
+	return &Ledger{js: js, stream: stream}, nil
+}
+
+// Attach connects to a ledger that somebody else opened, over nc, and waits for it: for
+// readers that may not create streams.
+func Attach(ctx context.Context, nc *nats.Conn) (*Ledger, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("attach to ledger: %w", err)
+	}
+	for {
+		stream, err := js.Stream(ctx, Stream)
+		if err == nil {
+			return &Ledger{js: js, stream: stream}, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, fmt.Errorf("attach to ledger: %w", err)
+		}
+		pause(ctx, retryFirst)
+	}
+}
+
+// Append stores ev as the next of its chain, whose newest event has stream sequence after
+// (0: the chain is new), and returns its stream sequence. It waits for the stream's
+// acknowledgement. If the chain has moved on, the error matches ErrMoved; an event that was
+// stored before is acknowledged again.
+func (l *Ledger) Append(ctx context.Context, ev *event.Event, after uint64) (uint64, error) {
+	return l.append(ctx, ev, jetstream.WithExpectLastSequencePerSubject(after))
+}
+
+// AppendAt stores ev only if the whole ledger's newest event has stream sequence last: for
+// facts that touch several chains, such as who has a handle.
+func (l *Ledger) AppendAt(ctx context.Context, ev *event.Event, last uint64) (uint64, error) {
+	return l.append(ctx, ev, jetstream.WithExpectLastSequence(last))
+}
+
+func (l *Ledger) append(ctx context.Context, ev *event.Event, expect jetstream.PublishOpt) (uint64, error) {
+	ack, err := l.js.Publish(ctx, ev.Subject, ev.Encode(), jetstream.WithMsgID(ev.ID.String()), expect)
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+		return 0, fault.Wrap(fault.Conflict, ErrMoved, "something changed meanwhile; look again and try again")
+	case err != nil:
+		return 0, fault.Wrap(fault.Unavailable, err, "the hub could not write that down; try again")
+	}
+	return ack.Sequence, nil
+}
+
+// Last is the stream sequence of the newest event, 0 in an empty ledger.
+func (l *Ledger) Last(ctx context.Context) (uint64, error) {
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at ledger: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// ReadChain calls each with the events of one chain in order, until there are no more or
+// each returns false.
+func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry) (more bool, err error)) error {
+	consumer, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("read chain: %w", err)
+	}
+	left := consumer.CachedInfo().NumPending
+	for left > 0 {
+		batch, err := consumer.Fetch(int(min(left, 256)), jetstream.FetchMaxWait(5*time.Second))
+		if err != nil {
+			return fmt.Errorf("read chain: %w", err)
+		}
+		received := uint64(0)
+		for msg := range batch.Messages() {
+			received++
+			entry, err := toEntry(msg)
+			if err != nil {
+				return err
+			}
+			if more, err := each(entry); err != nil || !more {
+				return err
+			}
+		}
+		if received == 0 {
+			return fmt.Errorf("read chain: %d events did not come: %w", left, batch.Error())
+		}
+		left -= received
+	}
+	return nil
+}
+
+// Follow calls each with every event from the first on, in order, as they come, until ctx
+// ends or each fails.
+func (l *Ledger) Follow(ctx context.Context, each func(Entry) error) error {
+	consumer, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("follow ledger: %w", err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow ledger: %w", err)
+	}
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow ledger: %w", err)
+		}
+		entry, err := toEntry(msg)
+		if err != nil {
+			return err
+		}
+		if err := each(entry); err != nil {
+			return err
+		}
+	}
+}
+
+// toEntry takes place and time from the stream's own metadata, never from headers.
+func toEntry(msg jetstream.Msg) (Entry, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return Entry{}, fmt.Errorf("read ledger: %w", err)
+	}
+	entry := Entry{Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
+	entry.Event, err = event.Decode(msg.Data())
+	if err != nil {
+		return entry, fmt.Errorf("event %d of the ledger: %w", entry.Seq, err)
+	}
+	if entry.Event.Subject != msg.Subject() {
+		return entry, fmt.Errorf("event %d of the ledger: %w", entry.Seq, event.ErrNotMeant)
+	}
+	return entry, nil
+}

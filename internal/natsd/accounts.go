@@ -1,0 +1,168 @@
+package natsd
+
+import (
+	"fmt"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+)
+
+// minServer is the oldest nats-server that may run under this operator: in older ones
+// a client of the sentinel could name the callout's user and skip the callout.
+const minServer = "2.15.1"
+
+// hubAPI is the service export of HUB: the account token in position 2 makes the
+// server itself refuse an importer that asks as somebody else.
+const (
+	hubAPI         = "hub.*.>"
+	hubAPIPosition = 2
+)
+
+// operatorJWT is self-signed. StrictSigningKeyUsage stays off: devices of people hold
+// tokens signed by their account's identity, which strict mode would refuse.
+func operatorJWT(ring keyring) (string, error) {
+	claims := jwt.NewOperatorClaims(ring.public[keyOperator])
+	claims.Name = "keyhall"
+	claims.SigningKeys.Add(ring.public[keyOperatorSigning])
+	claims.SystemAccount = ring.public[keySystem]
+	claims.AssertServerVersion = minServer
+	if err := validate(claims); err != nil {
+		return "", err
+	}
+	return claims.Encode(ring.pairs[keyOperator])
+}
+
+// accountJWTs composes the hub's own four accounts, by public key.
+func accountJWTs(ring keyring) (map[string]string, error) {
+	jwts := make(map[string]string, 4)
+	for _, claims := range []*jwt.AccountClaims{
+		systemAccount(ring), authAccount(ring), hubAccount(ring), roomsAccount(ring),
+	} {
+		if err := validate(claims); err != nil {
+			return nil, fmt.Errorf("account %s: %w", claims.Name, err)
+		}
+		token, err := claims.Encode(ring.pairs[keyOperatorSigning])
+		if err != nil {
+			return nil, fmt.Errorf("account %s: %w", claims.Name, err)
+		}
+		jwts[claims.Subject] = token
+	}
+	return jwts, nil
+}
+
+func systemAccount(ring keyring) *jwt.AccountClaims {
+	return newAccount("SYS", ring.public[keySystem])
+}
+
+// authAccount hands every login but the callout's own to the callout, which may place
+// it in HUB or ROOMS alone: a callout that was taken over reaches nobody's account.
+func authAccount(ring keyring) *jwt.AccountClaims {
+	claims := newAccount("AUTH", ring.public[keyAuth])
+	claims.Limits.DisallowBearer = false // the sentinel is one
+	claims.SigningKeys.Add(ring.public[keyAuthSigning])
+	claims.Authorization = jwt.ExternalAuthorization{
+		AuthUsers:       jwt.StringList{ring.public[keyCalloutUser]},
+		AllowedAccounts: jwt.StringList{ring.public[keyHub], ring.public[keyRooms]},
+		XKey:            ring.public[keyCalloutXKey],
+	}
+	return claims
+}
+
+func hubAccount(ring keyring) *jwt.AccountClaims {
+	claims := newAccount("HUB", ring.public[keyHub])
+	claims.SigningKeys.Add(ring.public[keyHubSigning])
+	claims.Limits.JetStreamLimits = diskLimits()
+	claims.Exports.Add(&jwt.Export{
+		Name:                 "hub-api",
+		Subject:              hubAPI,
+		Type:                 jwt.Service,
+		ResponseType:         jwt.ResponseTypeSingleton,
+		AccountTokenPosition: hubAPIPosition,
+	})
+	return claims
+}
+
+func roomsAccount(ring keyring) *jwt.AccountClaims {
+	claims := newAccount("ROOMS", ring.public[keyRooms])
+	claims.SigningKeys.Add(ring.public[keyRoomsSigning])
+	claims.Limits.JetStreamLimits = diskLimits()
+	return claims
+}
+
+// newAccount denies by default: a user JWT without permissions would otherwise be
+// allowed everything.
+func newAccount(name, public string) *jwt.AccountClaims {
+	claims := jwt.NewAccountClaims(public)
+	claims.Name = name
+	claims.Limits.DisallowBearer = true
+	claims.Limits.LeafNodeConn = 0
+	claims.DefaultPermissions = jwt.Permissions{
+		Pub: jwt.Permission{Deny: jwt.StringList{everything}},
+		Sub: jwt.Permission{Deny: jwt.StringList{everything}},
+	}
+	return claims
+}
+
+// diskLimits lets an account use JetStream as far as the disk goes.
+func diskLimits() jwt.JetStreamLimits {
+	return jwt.JetStreamLimits{
+		MemoryStorage: jwt.NoLimit,
+		DiskStorage:   jwt.NoLimit,
+		Streams:       jwt.NoLimit,
+		Consumer:      jwt.NoLimit,
+		MaxAckPending: jwt.NoLimit,
+	}
+}
+
+// newLogin mints the user JWT of a service, signed by its account's identity.
+func newLogin(r role, user, account nkeys.KeyPair) (Login, error) {
+	public, err := user.PublicKey()
+	if err != nil {
+		return Login{}, err
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		return Login{}, err
+	}
+	accountKey, err := account.PublicKey()
+	if err != nil {
+		return Login{}, err
+	}
+	claims := jwt.NewUserClaims(public)
+	claims.Name = r.name
+	claims.Permissions = r.permissions(public)
+	if err := validate(claims); err != nil {
+		return Login{}, err
+	}
+	token, err := claims.Encode(account)
+	if err != nil {
+		return Login{}, err
+	}
+	return Login{Name: r.name, Account: accountKey, PublicKey: public, JWT: token, seed: seed}, nil
+}
+
+// sentinelJWT is what a client shows to reach the callout. It is public and denies
+// everything itself, so that it is worth nothing even where no callout takes over.
+func sentinelJWT(public string, auth nkeys.KeyPair) (string, error) {
+	claims := jwt.NewUserClaims(public)
+	claims.Name = "sentinel"
+	claims.BearerToken = true
+	claims.Permissions = jwt.Permissions{
+		Pub: jwt.Permission{Deny: jwt.StringList{everything}},
+		Sub: jwt.Permission{Deny: jwt.StringList{everything}},
+	}
+	if err := validate(claims); err != nil {
+		return "", err
+	}
+	return claims.Encode(auth)
+}
+
+// validate refuses claims that the server would warn about or refuse.
+func validate(claims jwt.Claims) error {
+	results := jwt.CreateValidationResults()
+	claims.Validate(results)
+	for _, issue := range results.Issues {
+		return fmt.Errorf("invalid claims: %s", issue.Description)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+// Package sessions knows who is connected to ROOMS: the callout notes every connection
+// before it judges it, and when a right ends, exactly the connections that carried it are
+// closed. They come back and get what they still may.
+package sessions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/trust"
+)
+
+// Bucket is the bucket of connections. Its keys: <A>.<server>.<client>.
+const Bucket = "SESSIONS"
+
+// Life is how long a connection lives before it has to ask again: the callout's JWT
+// expires, and so does the note of the connection, a while after.
+const Life = time.Hour
+
+// Session is a connection to ROOMS.
+type Session struct {
+	Account string   `json:"account"`
+	Device  string   `json:"device"`
+	Server  string   `json:"server"`
+	Client  uint64   `json:"client"`
+	Rooms   []string `json:"rooms"`
+}
+
+// Registry keeps the sessions in a bucket of account HUB.
+type Registry struct{ bucket jetstream.KeyValue }
+
+// Open opens the registry over nc, in account HUB.
+func Open(ctx context.Context, nc *nats.Conn, replicas int) (*Registry, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open sessions: %w", err)
+	}
+	bucket, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: Bucket, History: 1, TTL: Life + 10*time.Minute, Replicas: replicas,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open sessions: %w", err)
+	}
+	return &Registry{bucket}, nil
+}
+
+// Note records a session before its rights are judged: a right that ends while the
+// connection is being made is then seen by one side or the other.
+func (r *Registry) Note(ctx context.Context, s Session) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	key := s.Account + "." + s.Server + "." + strconv.FormatUint(s.Client, 10)
+	if _, err := r.bucket.Put(ctx, key, data); err != nil {
+		return fmt.Errorf("note session: %w", err)
+	}
+	return nil
+}
+
+// of lists the sessions of an account.
+func (r *Registry) of(ctx context.Context, account string) ([]Session, error) {
+	lister, err := r.bucket.ListKeysFiltered(ctx, account+".*.*")
+	if errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	var sessions []Session
+	for key := range lister.Keys() {
+		entry, err := r.bucket.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		var s Session
+		if err := json.Unmarshal(entry.Value(), &s); err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		sessions = append(sessions, s)
+	}
+	return sessions, nil
+}
+
+// Kick closes a connection, by server id and client id.
+type Kick func(ctx context.Context, server string, client uint64) error
+
+// Evictions closes the connections whose rights an event ended. settled waits until the
+// views by which the callout judges have digested the event.
+func (r *Registry) Evictions(kick Kick, settled func(context.Context, ledger.Entry) error) ledger.Projection {
+	return ledger.Projection{
+		Name:     "evictions",
+		Subjects: []string{chain.RoomSubject("*"), chain.PersonSubject("*")},
+		Fold: func(ctx context.Context, entry ledger.Entry) error {
+			account, ended := whoseRights(entry)
+			if ended == nil {
+				return nil
+			}
+			if err := settled(ctx, entry); err != nil {
+				return err
+			}
+			sessions, err := r.of(ctx, account)
+			if err != nil {
+				return err
+			}
+			for _, s := range sessions {
+				if !ended(s) {
+					continue
+				}
+				if err := kick(ctx, s.Server, s.Client); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// whoseRights says whose sessions an event touches, and which of them; nil for none.
+func whoseRights(entry ledger.Entry) (account string, ended func(Session) bool) {
+	ev := entry.Event
+	inRoom := func(s Session) bool {
+		return slices.Contains(s.Rooms, strings.TrimPrefix(ev.Subject, chain.RoomSubject("")))
+	}
+	author := ev.Author.Text(trust.Account)
+	switch ev.Type {
+	case chain.RevokeRoom:
+		if body, err := chain.Parse[chain.RevokeRoomBody](ev); err == nil {
+			return body.Account, inRoom
+		}
+	case chain.GrantRoom: // a new role may be a lesser one
+		if body, err := chain.Parse[chain.GrantRoomBody](ev); err == nil {
+			return body.Account, inRoom
+		}
+	case chain.LeaveRoom:
+		return author, inRoom
+	case chain.RevokeDevice:
+		if body, err := chain.Parse[chain.RevokeDeviceBody](ev); err == nil {
+			return author, func(s Session) bool { return s.Device == body.Device }
+		}
+	}
+	return "", nil
+}
