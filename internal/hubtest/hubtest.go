@@ -1,0 +1,131 @@
+// Package hubtest starts a whole hub for a test: a real embedded server on free ports,
+// real services, real people with profiles of their own. Nothing in it is a stand-in.
+//
+//	hall := hubtest.Start(t)
+//	alice := hall.Join("alice")
+//	bob := hall.Join("bob")
+package hubtest
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/hub"
+)
+
+// Patience bounds everything that a test waits for; it is no measure of anything.
+const Patience = 60 * time.Second
+
+// Hall is a running hub and the people on it.
+type Hall struct {
+	*hub.Hub
+	t      *testing.T
+	Dir    string
+	invite string
+	host   *Member
+}
+
+// Member is somebody with a profile and a connection.
+type Member struct {
+	*client.Client
+	Profile *client.Profile
+	hall    *Hall
+}
+
+// Start starts a hub that ends with the test.
+func Start(t *testing.T) *Hall {
+	t.Helper()
+	h := &Hall{t: t, Dir: filepath.Join(t.TempDir(), "hub")}
+	h.start("127.0.0.1:0", "127.0.0.1:-1")
+	h.invite = h.Hub.Invite()
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *Hall) start(http, nats string) {
+	h.t.Helper()
+	running, err := hub.Start(Context(h.t), hub.Options{
+		DataDir: h.Dir, HTTP: http, NATS: nats,
+		Logger: slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		h.t.Fatalf("start hub: %v", err)
+	}
+	h.Hub = running
+}
+
+func (h *Hall) stop() {
+	if err := h.Hub.Close(); err != nil {
+		h.t.Errorf("stop hub: %v", err)
+	}
+}
+
+// Context ends with the test, or when its patience does.
+func Context(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Join makes somebody a member: the first by the host's invite, others by the first's.
+func (h *Hall) Join(handle string) *Member {
+	h.t.Helper()
+	code := h.invite
+	if h.host != nil {
+		code = h.host.MustInvite(1)
+	}
+	m := h.JoinWith(handle, code)
+	if h.host == nil {
+		h.host = m
+	}
+	return m
+}
+
+// JoinWith makes somebody a member by an invite.
+func (h *Hall) JoinWith(handle, code string) *Member {
+	h.t.Helper()
+	profile, err := client.Join(Context(h.t), filepath.Join(h.t.TempDir(), handle), client.JoinRequest{
+		URL: h.HTTP(), Invite: code, Handle: handle, Device: "laptop",
+	})
+	if err != nil {
+		h.t.Fatalf("%s joins: %v", handle, err)
+	}
+	return h.Connect(profile)
+}
+
+// Connect connects a member once more, as another program of theirs would.
+func (h *Hall) Connect(profile *client.Profile) *Member {
+	h.t.Helper()
+	c, err := client.Connect(Context(h.t), profile)
+	if err != nil {
+		h.t.Fatalf("%s connects: %v", profile.Settings.Handle, err)
+	}
+	h.t.Cleanup(c.Close)
+	return &Member{Client: c, Profile: profile, hall: h}
+}
+
+// MustInvite makes an invite for uses newcomers.
+func (m *Member) MustInvite(uses int) string {
+	m.hall.t.Helper()
+	invite, err := m.Invite(Context(m.hall.t), uses, time.Hour)
+	if err != nil {
+		m.hall.t.Fatalf("invite: %v", err)
+	}
+	return invite.Code
+}
+
+// Eventually polls until cond holds.
+func Eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(Patience)
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to this: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
