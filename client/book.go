@@ -381,3 +381,14 @@ func (b *book) pin(handle, account string) (string, error) {
 		"the hub says that %s has another key than before (%s, it was %s); do not trust it",
 		handle, short(account), short(pins[handle]))
 }
+
+// head is the newest hash known of somebody's chain.
+func (b *book) head(account string) event.Hash {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, err := b.load(account)
+	if err != nil {
+		return event.Hash{}
+	}
+	return known.Person.Head
+}

@@ -60,7 +60,9 @@ func (c *Client) append(ctx context.Context, service, kind string, body func(*pa
 		if err != nil {
 			return nil, err
 		}
-		c.tellOwn(ev)
+		if kind == chain.Revoke {
+			c.tellOwn(ev) // serving ends before the hub knows, and whether it answers or not
+		}
 		var done api.Appended
 		err = c.call(ctx, service+".append", ev.Encode(), &done)
 		if err != nil && c.wasAppended(ctx, ev) {
@@ -72,8 +74,11 @@ func (c *Client) append(ctx context.Context, service, kind string, body func(*pa
 		if err != nil {
 			return nil, err
 		}
-		_, err = c.me(ctx)
-		return ev, err
+		if _, err := c.me(ctx); err != nil {
+			return nil, err
+		}
+		c.tellOwn(ev)
+		return ev, nil
 	}
 	return nil, fault.New(fault.Conflict, "your chain changes faster than this could be added; try again")
 }

@@ -107,6 +107,13 @@ func (e *Event) Sign(key *trust.KeyPair) error {
 	return nil
 }
 
+// Stamp gives the event an id and a time, if it has none, and names the device that will
+// sign it: for bodies that are bound to them. Then set the body and Sign.
+func (e *Event) Stamp(device trust.PublicKey) error {
+	e.Device = device
+	return e.stamp()
+}
+
 // stamp gives the event what it still lacks of an id and a time.
 func (e *Event) stamp() error {
 	if e.ID == uuid.Nil {

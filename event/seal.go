@@ -86,8 +86,8 @@ func EpochKeyFrom(secret []byte) (*EpochKey, error) {
 // named epoch began, by the device that will sign. All other fields but the id and the
 // time must be set before; then Sign it.
 func (e *Event) Seal(key *EpochKey, epoch Hash, device trust.PublicKey, plaintext []byte) error {
-	e.Epoch, e.Device = epoch, device
-	if err := e.stamp(); err != nil {
+	e.Epoch = epoch
+	if err := e.Stamp(device); err != nil {
 		return err
 	}
 	e.Body = key.aead.Seal(nil, nil, plaintext, e.sealData())

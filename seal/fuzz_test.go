@@ -91,6 +91,7 @@ func FuzzReadOfAHostileReader(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01\x00\x00\x00\x05"))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x02\x00\x00\x00\x05"))
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x05"))
 	f.Fuzz(func(t *testing.T, plaintext []byte) {
 		msg := append(vectorTransfer[:], make([]byte, 12)...)
 		msg = aead.Seal(msg, make([]byte, 12), plaintext, vectorTransfer[:])

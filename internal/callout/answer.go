@@ -146,8 +146,8 @@ func (r *respondent) issue(request *Request, grant *Grant) (string, error) {
 	}
 	results := jwt.CreateValidationResults()
 	claims.Validate(results)
-	for _, issue := range results.Issues { // the server refuses any
-		return "", fault.Wrap(fault.Internal, errDefect, "the authorizer's grant cannot be issued: %s", issue.Description)
+	if len(results.Issues) > 0 { // the server takes none, not even a warning
+		return "", fault.Wrap(fault.Internal, errDefect, "the authorizer's grant cannot be issued: %s", results.Issues[0].Description)
 	}
 	token, err := claims.Encode(grant.Signer)
 	if err != nil {

@@ -18,6 +18,10 @@
 //   - A refused client learns that it was refused and nothing else. Why is told to the
 //     log and to the Decided hook, which get no passwords, tokens or signatures.
 //
+// Who can reach the subject is the account's affair. Servers let none of its users
+// publish there, so it stays theirs alone as long as the account exports it to nobody:
+// any server key is believed, for servers make new ones at every start.
+//
 // What it leaves to others: who may do what (the Authorizer; the server has verified
 // nothing of what a client says, see Request.VerifySignature), the connection and its
 // creds, and ending a connection later: the Decision has the server id, client id
@@ -25,5 +29,5 @@
 //
 // Several engines may serve one account, in one queue group; each request is answered
 // by one of them. Their clocks and the servers' must agree to about a second, for a
-// request carries its deadline as a time.
+// request carries its deadline as a time, in whole seconds.
 package callout

@@ -40,6 +40,7 @@ type Engine struct {
 	decided    func(Decision)
 	logger     *slog.Logger
 
+	conn   *nats.Conn
 	sub    *nats.Subscription
 	places chan struct{}   // one for each login worked on
 	ctx    context.Context // ends all work
@@ -69,10 +70,11 @@ func Start(config Config) (*Engine, error) {
 		},
 		decided: config.Decided,
 		logger:  config.Logger,
+		conn:    config.Conn,
 		places:  make(chan struct{}, config.InFlight),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	if err := e.subscribe(config.Conn, config.Queue); err != nil {
+	if err := e.subscribe(config.Queue); err != nil {
 		e.cancel()
 		return nil, err
 	}
@@ -100,19 +102,19 @@ func (c Config) check() (string, error) {
 	switch {
 	case c.Conn == nil || c.Issuer == nil || c.XKey == nil || c.Authorizer == nil:
 		return "", errors.New("callout: Conn, Issuer, XKey and Authorizer are required")
-	case !nkeys.IsValidPublicAccountKey(c.Account):
+	case !isKey(nkeys.PrefixByteAccount, c.Account):
 		return "", fmt.Errorf("callout: %q is not an account", c.Account)
 	case c.InFlight < 1:
 		return "", fmt.Errorf("callout: InFlight is %d", c.InFlight)
 	}
-	if xkey, err := c.XKey.PublicKey(); err != nil || !nkeys.IsValidPublicCurveKey(xkey) {
+	if xkey, err := c.XKey.PublicKey(); err != nil || !isKey(nkeys.PrefixByteCurve, xkey) {
 		return "", errors.New("callout: XKey is not a curve key")
 	}
 	if _, err := c.XKey.Seed(); err != nil {
 		return "", fmt.Errorf("callout: XKey has no seed: %w", err)
 	}
 	issuer, err := c.Issuer.PublicKey()
-	if err != nil || !nkeys.IsValidPublicAccountKey(issuer) {
+	if err != nil || !isKey(nkeys.PrefixByteAccount, issuer) {
 		return "", errors.New("callout: Issuer is not an account key")
 	}
 	return issuer, nil
@@ -121,18 +123,18 @@ func (c Config) check() (string, error) {
 // subscribe joins the queue group. Pending messages are not limited: after a restart
 // thousands ask at once, and each that is shed would cost its client the whole
 // timeout.
-func (e *Engine) subscribe(nc *nats.Conn, queue string) error {
-	before := nc.LastError()
-	sub, err := nc.QueueSubscribe(requestSubject, queue, e.hear)
+func (e *Engine) subscribe(queue string) error {
+	before := e.conn.LastError()
+	sub, err := e.conn.QueueSubscribe(requestSubject, queue, e.hear)
 	if err != nil {
 		return fmt.Errorf("callout: subscribe: %w", err)
 	}
 	err = sub.SetPendingLimits(-1, -1)
 	if err == nil {
-		err = nc.Flush()
+		err = e.conn.Flush()
 	}
 	// A refused subscription is reported before the answer to the flush.
-	if last := nc.LastError(); err == nil && last != before && errors.Is(last, nats.ErrPermissionViolation) {
+	if last := e.conn.LastError(); err == nil && last != before && errors.Is(last, nats.ErrPermissionViolation) {
 		err = last
 	}
 	if err != nil {
@@ -187,36 +189,60 @@ func (e *Engine) Close(ctx context.Context) error {
 
 func (e *Engine) close(ctx context.Context) error {
 	defer e.cancel()
-	err := e.drain(ctx)
-	// All places taken: nobody works any more.
-	for range cap(e.places) {
-		select {
-		case e.places <- struct{}{}:
-			continue
-		case <-ctx.Done():
-		}
-		e.cancel()
-		err = errors.Join(err, ctx.Err())
-		e.places <- struct{}{}
+	if err := e.endSubscription(ctx); err != nil {
+		return errors.Join(err, e.finish(ctx))
 	}
-	return err
+	return e.finish(ctx)
 }
 
-// drain ends the subscription and waits until what it had heard is under way.
-func (e *Engine) drain(ctx context.Context) error {
+// endSubscription hears no more, and waits until what was heard is under way. Without
+// a server there is nobody to answer, and nothing to wait for.
+func (e *Engine) endSubscription(ctx context.Context) error {
 	drained := make(chan struct{})
 	e.sub.SetClosedHandler(func(string) { close(drained) })
+	lost := e.conn.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer e.conn.RemoveStatusListener(lost)
+	if !e.conn.IsConnected() {
+		return e.dropSubscription()
+	}
 	if err := e.sub.Drain(); err != nil {
-		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
-			return nil // the connection went first, and the subscription with it
-		}
-		return fmt.Errorf("callout: end the subscription: %w", err)
+		return e.dropSubscription()
 	}
 	select {
 	case <-drained:
 		return nil
+	case <-lost:
+		return e.dropSubscription()
 	case <-ctx.Done():
-		e.cancel()
-		return ctx.Err()
+		return fmt.Errorf("callout: requests were left: %w", ctx.Err())
 	}
+}
+
+func (e *Engine) dropSubscription() error {
+	err := e.sub.Unsubscribe()
+	if err == nil || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
+		return nil // gone, or gone with its connection
+	}
+	return fmt.Errorf("callout: end the subscription: %w", err)
+}
+
+// finish takes all places: then nobody works any more. When ctx ends first, the work
+// is cancelled.
+func (e *Engine) finish(ctx context.Context) error {
+	var err error
+	for range cap(e.places) {
+		select {
+		case e.places <- struct{}{}:
+			continue
+		default:
+		}
+		select {
+		case e.places <- struct{}{}:
+		case <-ctx.Done():
+			e.cancel()
+			e.places <- struct{}{}
+			err = fmt.Errorf("callout: logins were given up: %w", ctx.Err())
+		}
+	}
+	return err
 }

@@ -321,6 +321,21 @@ func TestCloseAfterTheConnection(t *testing.T) {
 	}
 }
 
+func TestCloseAfterTheServer(t *testing.T) {
+	h := newHall(t)
+	engine, err := callout.Start(h.config(h.byDevice))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := engine.Close(context.Background()); err != nil || time.Since(began) > 2*time.Second {
+		t.Errorf("close: %v after %s", err, time.Since(began))
+	}
+}
+
 func TestStartSaysWhatIsMissing(t *testing.T) {
 	h := newHall(t)
 	for name, spoil := range map[string]func(*callout.Config){

@@ -97,7 +97,7 @@ func (s Subjects) permission() jwt.Permission {
 }
 
 func (g *Grant) check(now time.Time) error {
-	if !nkeys.IsValidPublicAccountKey(g.Account) {
+	if !isKey(nkeys.PrefixByteAccount, g.Account) {
 		return fmt.Errorf("grant for %q, which is not an account", g.Account)
 	}
 	if g.Signer == nil {

@@ -39,7 +39,7 @@ func VerifyNonce(publicKey, nonce, sig string) error {
 	if err != nil || len(raw) != signatureSize || len(sig) != base64.RawURLEncoding.EncodedLen(signatureSize) {
 		return ErrBadSignature
 	}
-	if !nkeys.IsValidPublicUserKey(publicKey) {
+	if !isKey(nkeys.PrefixByteUser, publicKey) {
 		return ErrBadKey
 	}
 	key, err := nkeys.FromPublicKey(publicKey)

@@ -68,7 +68,7 @@ var (
 func openRequest(xkey nkeys.KeyPair, account string, header nats.Header, data []byte) (*Request, error) {
 	senders := header[xkeyHeader]
 	// The key is checked before it is used: nkeys expects a key's length of it.
-	if len(senders) != 1 || !nkeys.IsValidPublicCurveKey(senders[0]) {
+	if len(senders) != 1 || !isKey(nkeys.PrefixByteCurve, senders[0]) {
 		return nil, errNotSealed
 	}
 	token, err := xkey.Open(data, senders[0])
@@ -89,13 +89,13 @@ func openRequest(xkey nkeys.KeyPair, account string, header nats.Header, data []
 // and that will read the answer.
 func checkRequest(claims *jwt.AuthorizationRequestClaims, account, sender string) error {
 	switch {
-	case claims.Issuer != claims.Server.ID || !nkeys.IsValidPublicServerKey(claims.Issuer):
+	case claims.Issuer != claims.Server.ID || !isKey(nkeys.PrefixByteServer, claims.Issuer):
 		return errNotSigned
 	case claims.Server.XKey != sender:
 		return errNotSealed
 	case claims.Audience != requestAudience || claims.Subject != account:
 		return errNotOurs
-	case !nkeys.IsValidPublicUserKey(claims.UserNkey) || claims.Expires <= 0:
+	case !isKey(nkeys.PrefixByteUser, claims.UserNkey) || claims.Expires <= 0:
 		return errIncomplete
 	case claims.ClientInformation.Kind != clientKind:
 		return errKind

@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,5 +128,51 @@ func Eventually(t *testing.T, what string, cond func() bool) {
 			t.Fatalf("it never came to this: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// MustAdd makes a catalog of a folder.
+func (m *Member) MustAdd(name, dir string) {
+	m.hall.t.Helper()
+	if _, err := m.Profile.AddCatalog(Context(m.hall.t), name, dir, nil); err != nil {
+		m.hall.t.Fatalf("add catalog %s: %v", name, err)
+	}
+}
+
+// Serving serves the member's catalogs until the returned function is called, or the test
+// ends. It returns when they can be reached.
+func (m *Member) Serving(names ...string) (stop func()) {
+	m.hall.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { ended <- m.Client.ServeReady(ctx, names, func() { close(ready) }, nil) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		m.hall.t.Fatalf("serve: %v", err)
+	}
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				m.hall.t.Errorf("serve: %v", err)
+			}
+		})
+	}
+	m.hall.t.Cleanup(stop)
+	return stop
+}
+
+// MustShare shares a catalog and has the other accept it.
+func (m *Member) MustShare(name string, with *Member) {
+	m.hall.t.Helper()
+	ctx := Context(m.hall.t)
+	if _, err := m.Share(ctx, name, with.Profile.Settings.Handle, 0); err != nil {
+		m.hall.t.Fatalf("share %s: %v", name, err)
+	}
+	if err := with.Accept(ctx, m.Profile.Settings.Handle+"/"+name); err != nil {
+		m.hall.t.Fatalf("accept %s: %v", name, err)
 	}
 }

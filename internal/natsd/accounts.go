@@ -161,8 +161,8 @@ func sentinelJWT(public string, auth nkeys.KeyPair) (string, error) {
 func validate(claims jwt.Claims) error {
 	results := jwt.CreateValidationResults()
 	claims.Validate(results)
-	for _, issue := range results.Issues {
-		return fmt.Errorf("invalid claims: %s", issue.Description)
+	if len(results.Issues) > 0 {
+		return fmt.Errorf("invalid claims: %s", results.Issues[0].Description)
 	}
 	return nil
 }

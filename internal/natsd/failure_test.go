@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"keyhall.dev/keyhall/internal/fault"
@@ -179,11 +178,11 @@ func TestACancelledStartLeavesNothing(t *testing.T) {
 }
 
 func TestAHealthyHubLogsNothing(t *testing.T) {
-	var log strings.Builder
+	log := &lockedLog{}
 	opts := quiet(t.TempDir())
-	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
 	stop(t, start(t, opts))
-	if log.Len() > 0 {
+	if log.String() != "" {
 		t.Errorf("logged %s", log.String())
 	}
 }

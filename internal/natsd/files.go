@@ -65,18 +65,13 @@ func writeNewFile(path string, content []byte) error {
 	return nil
 }
 
-// validPublic reports whether key is a public key of the kind.
+// validPublic reports whether key is a public key of the kind, in its one canonical
+// form: nkeys itself also takes line breaks and a character too many.
 func validPublic(prefix nkeys.PrefixByte, key string) bool {
-	switch prefix {
-	case nkeys.PrefixByteOperator:
-		return nkeys.IsValidPublicOperatorKey(key)
-	case nkeys.PrefixByteAccount:
-		return nkeys.IsValidPublicAccountKey(key)
-	case nkeys.PrefixByteUser:
-		return nkeys.IsValidPublicUserKey(key)
-	case nkeys.PrefixByteCurve:
-		return nkeys.IsValidPublicCurveKey(key)
-	default:
+	raw, err := nkeys.Decode(prefix, []byte(key))
+	if err != nil {
 		return false
 	}
+	canonical, err := nkeys.Encode(prefix, raw)
+	return err == nil && string(canonical) == key
 }

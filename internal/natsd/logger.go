@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -12,8 +13,12 @@ import (
 // only frighten a host.
 const ownPlainWebSocket = "Websocket not configured with TLS"
 
-// serverLogger takes the server's log lines: warnings and errors go to slog, the rest
-// nowhere. A fatal line does not end the process. While the server starts, the first
+// calloutRefusal is the server's second line about a login that the callout refused,
+// after the one about the connection. The callout logs it too, with the reason.
+const calloutRefusal = "Auth callout service returned an error"
+
+// serverLogger takes the server's log lines: warnings and errors go to slog (those of
+// one client as information), the rest nowhere. A fatal line does not end the process. While the server starts, the first
 // one is kept, for the server reports a failed start in no other way; later it is
 // an error like others.
 type serverLogger struct {
@@ -26,14 +31,23 @@ type serverLogger struct {
 
 func (l *serverLogger) Warnf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, ownPlainWebSocket) {
+	if strings.HasPrefix(text, ownPlainWebSocket) || strings.HasPrefix(text, calloutRefusal) {
 		return
 	}
-	l.log.Warn("nats server warning", "text", text)
+	l.write(slog.LevelWarn, "nats server warning", text)
 }
 
 func (l *serverLogger) Errorf(format string, args ...any) {
-	l.log.Error("nats server error", "text", fmt.Sprintf(format, args...))
+	l.write(slog.LevelError, "nats server error", fmt.Sprintf(format, args...))
+}
+
+// write lowers what one connection did wrong: a wrong login is an error to the server,
+// but on a port that anybody can reach it is everyday, and not the hub's.
+func (l *serverLogger) write(level slog.Level, message, text string) {
+	if strings.Contains(text, " - cid:") || strings.Contains(text, " - wid:") {
+		level, message = slog.LevelInfo, "nats client error"
+	}
+	l.log.Log(context.Background(), level, message, "text", text)
 }
 
 func (l *serverLogger) Fatalf(format string, args ...any) {

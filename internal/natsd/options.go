@@ -102,6 +102,8 @@ func (o Options) serverOptions(keys *Keys, resolver server.AccountResolver) (*se
 		AccountResolver:       resolver,
 		DefaultSentinel:       keys.Sentinel,
 
+		// JetStream stays in its strict mode, the default: its answer to a publisher goes
+		// wherever the publisher says, and must not pass for a command there.
 		JetStream:              true,
 		DisableJetStreamBanner: true,
 		StoreDir:               filepath.Join(o.DataDir, storeFolder),

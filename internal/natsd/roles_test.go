@@ -287,13 +287,7 @@ func TestTheRoomsServiceKeepsItsStreamAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := jetstream.StreamConfig{
-		Name:             "ROOMS",
-		Subjects:         []string{"room.*.say.*"},
-		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "room.*.say.*", Destination: "log.{{wildcard(1)}}"},
-		RePublish:        &jetstream.RePublish{Source: "log.*", Destination: "feed.{{wildcard(1)}}"},
-		AllowDirect:      true,
-	}
+	config := roomsStream()
 	c.allowed("make, change, read and purge the stream", func() error {
 		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
 			return err
@@ -372,4 +366,73 @@ func TestAUserWithoutPermissionsMayDoNothing(t *testing.T) {
 	c := connect(t, s, nats.UserJWTAndSeed(token, string(seed)))
 	c.publishRefused("room.x.say.y")
 	c.subscribeRefused("feed.x")
+}
+
+// TestAMembersReplySubjectIsNoCommand: JetStream itself answers a publisher, wherever
+// the publisher's reply subject points, and no permission is asked. Commands must not
+// take such an answer for an order; that they do not rests on JetStream's strict mode.
+func TestAMembersReplySubjectIsNoCommand(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	s := start(t, quiet(t.TempDir()))
+	keys := s.Keys()
+	js, err := jetstream.New(login(t, s, keys.RoomsUser).Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.CreateStream(ctx, roomsStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	member := newMember(t, s, keys.Rooms, keys.RoomsSigner, "room.x.say.A")
+	commands := []string{
+		"$JS.API.STREAM.PURGE.ROOMS", "$JS.API.STREAM.DELETE.ROOMS", "$JS.API.STREAM.MSG.DELETE.ROOMS", "$JS.API.STREAM.UPDATE.ROOMS",
+	}
+	for _, command := range commands {
+		member.allowed(command, func() error { return member.PublishRequest("room.x.say.A", command, []byte("event")) })
+	}
+	// The answer to a request of its own comes after those of the commands.
+	if _, err := member.Request("room.x.say.A", []byte("last"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(ctx)
+	if want := uint64(len(commands) + 1); err != nil || info.State.Msgs != want || info.State.FirstSeq != 1 {
+		t.Errorf("the stream has %+v, %v, want %d messages from 1", info, err, want)
+	}
+}
+
+func roomsStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:             "ROOMS",
+		Subjects:         []string{"room.*.say.*"},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "room.*.say.*", Destination: "log.{{wildcard(1)}}"},
+		RePublish:        &jetstream.RePublish{Source: "log.*", Destination: "feed.{{wildcard(1)}}"},
+		AllowDirect:      true,
+	}
+}
+
+// newMember connects a user who may publish one subject and hear its own inbox.
+func newMember(t *testing.T, s *natsd.Server, account string, signer nkeys.KeyPair, publish string) *client {
+	t.Helper()
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.NewUserClaims(public)
+	claims.IssuerAccount = account
+	claims.Pub.Allow.Add(publish)
+	claims.Sub.Allow.Add("_INBOX_" + public + ".>")
+	token, err := claims.Encode(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, s, nats.UserJWTAndSeed(token, string(seed)), nats.CustomInboxPrefix("_INBOX_"+public))
 }

@@ -2,9 +2,12 @@ package natsd_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +76,43 @@ func TestCloseTwiceIsClose(t *testing.T) {
 	s := start(t, quiet(t.TempDir()))
 	stop(t, s)
 	stop(t, s)
+}
+
+func TestAWrongLoginIsNoErrorOfTheHub(t *testing.T) {
+	log := &lockedLog{}
+	opts := quiet(t.TempDir())
+	opts.AuthTimeout = 300 * time.Millisecond
+	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
+	s := start(t, opts)
+	if nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("nobody", "hunter2")); err == nil {
+		nc.Close()
+		t.Fatal("let in")
+	}
+	eventually(t, func() error {
+		text := log.String()
+		if strings.Contains(text, "level=INFO msg=\"nats client error\"") && !strings.Contains(text, "level=ERROR") && !strings.Contains(text, "hunter2") {
+			return nil
+		}
+		return fmt.Errorf("logged %s", text)
+	})
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // TestAnotherSitesPageCannotConnect: the session cookie logs in, so an Origin that is

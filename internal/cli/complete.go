@@ -1,0 +1,33 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// completeCatalog completes the name of an own catalog, as the first argument. It reads
+// the profile alone, so that a hub that is away does not hold up the shell.
+func (p *program) completeCatalog(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return p.catalogNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeCatalogs does so for every argument.
+func (p *program) completeCatalogs(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return p.catalogNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (p *program) catalogNames() []cobra.Completion {
+	profile, err := p.profile()
+	if err != nil {
+		return nil
+	}
+	catalogs, err := profile.Catalogs()
+	if err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	for _, c := range catalogs {
+		names = append(names, c.Name)
+	}
+	return names
+}

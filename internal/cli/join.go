@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/trust"
+)
+
+const (
+	inviteVariable = "KEYHALL_INVITE"
+	maxInviteLine  = 4096
+)
+
+func (p *program) join() *cobra.Command {
+	var request client.JoinRequest
+	c := &cobra.Command{
+		Use:   "join HUB_URL --invite CODE --handle NAME [--device NAME]",
+		Short: "Become a member of a hub",
+		Long: "Become a member of a hub, with an invite from one of its members or its host. Keys\n" +
+			"are made in your profile folder and stay there: whoever has them is you.\n\n" +
+			"The invite may be the code or the link that holds it. As - it is read from standard\n" +
+			"input, and " + inviteVariable + " works too: neither shows it to others on the machine.",
+		Example: "  keyhall join http://localhost:8420 --invite kh-… --handle alice\n" +
+			"  keyhall join http://localhost:8420 --invite - --handle bob < invite\n" +
+			"  keyhall join 'https://hall.example.org/join#kh-…' --handle carol",
+		Args: needs("HUB_URL"),
+	}
+	c.Flags().StringVar(&request.Invite, "invite", "", "the invite's code or link, or - for standard input")
+	c.Flags().StringVar(&request.Handle, "handle", "", "the name others will know you by")
+	c.Flags().StringVar(&request.Device, "device", "", "a name for this device (default the machine's)")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		var inLink string
+		request.URL, inLink = splitLink(args[0])
+		if err := p.completeJoin(cmd, &request, inLink); err != nil {
+			return err
+		}
+		dir, err := p.homeDir()
+		if err != nil {
+			return err
+		}
+		profile, err := client.Join(cmd.Context(), dir, request)
+		if err != nil {
+			return err
+		}
+		return p.welcome(profile)
+	}
+	return c
+}
+
+// completeJoin finds what the command line left open.
+func (p *program) completeJoin(cmd *cobra.Command, r *client.JoinRequest, inLink string) error {
+	var err error
+	switch {
+	case r.Invite == "-":
+		if r.Invite, err = readLine(p.sys.In); err != nil {
+			return err
+		}
+	case r.Invite == "" && inLink != "":
+		r.Invite = inLink
+	case r.Invite == "":
+		r.Invite = p.sys.Env(inviteVariable)
+	}
+	if _, code := splitLink(r.Invite); code != "" {
+		r.Invite = code
+	}
+	switch {
+	case strings.TrimSpace(r.Invite) == "":
+		return wrong(cmd, "join needs an invite; ask a member for one (keyhall invite)")
+	case r.Handle == "":
+		return wrong(cmd, "join needs a --handle, the name others will know you by")
+	}
+	if r.Device == "" {
+		host, _ := os.Hostname() // a machine without a name is called "device"
+		r.Device = deviceName(host)
+	}
+	return nil
+}
+
+// splitLink takes an invite link apart: the hub's address and the code. What is no link is
+// all address. An address without a scheme is an http one: people leave it out.
+func splitLink(text string) (address, code string) {
+	address, code, _ = strings.Cut(strings.TrimSpace(text), "#")
+	if code != "" {
+		address = strings.TrimSuffix(address, "/join")
+	}
+	address = strings.TrimRight(address, "/")
+	if address != "" && !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	return address, code
+}
+
+func readLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxInviteLine)).ReadString('\n')
+	if line = strings.TrimSpace(line); line == "" {
+		return "", fault.Wrap(fault.Malformed, err, "there is no invite on standard input")
+	}
+	return line, nil
+}
+
+// deviceName makes a device's name of a host's: its first part, with what no name may
+// hold replaced.
+func deviceName(host string) string {
+	host, _, _ = strings.Cut(host, ".")
+	if name, err := trust.Name(host); err == nil {
+		return name
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '-'
+	}, host)
+	plain = strings.Trim(plain[:min(len(plain), 32)], "-")
+	if name, err := trust.Name(plain); err == nil {
+		return name
+	}
+	return "device"
+}
+
+func (p *program) welcome(profile *client.Profile) error {
+	who, err := profile.Whoami()
+	if err != nil {
+		return err
+	}
+	if p.json {
+		p.out.object(who)
+		return nil
+	}
+	p.out.line("Welcome, %s. Your keys are in %s: keep that folder, it is you.", who.Handle, profile.Dir())
+	return nil
+}

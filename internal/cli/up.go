@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/hub"
+)
+
+// upReady is what up prints with --json once it accepts connections.
+type upReady struct {
+	HTTP   string `json:"http"`
+	NATS   string `json:"nats"`
+	Invite string `json:"invite,omitempty"` // on the first start only
+}
+
+func (p *program) up() *cobra.Command {
+	var options hub.Options
+	var attach hub.Attach
+	var level string
+	c := &cobra.Command{
+		Use:   "up [--data DIR] [--http ADDR] [--nats ADDR] [--attach URL --creds FILE]",
+		Short: "Run a hub",
+		Long: "Run a hub until Ctrl-C. The first start on an empty folder makes the hub's keys and\n" +
+			"prints an invite for its host. Keep the data folder: it is the hub.\n\n" +
+			"A private hub on one machine needs no flag. For people elsewhere, --http is the\n" +
+			"one address that they must reach.",
+		Example: "  keyhall up\n" +
+			"  keyhall up --data /srv/hall --http 0.0.0.0:8420",
+		Args: needs(),
+	}
+	flags := c.Flags()
+	flags.StringVar(&options.DataDir, "data", "", "the hub's data folder (default in your data folder)")
+	flags.StringVar(&options.HTTP, "http", hub.DefaultHTTP, "where members reach the hub")
+	flags.StringVar(&options.NATS, "nats", hub.DefaultNATS, "where programs that speak NATS reach it")
+	flags.StringVar(&attach.URL, "attach", "", "use the NATS system at this URL instead of the embedded server")
+	flags.StringVar(&attach.Creds, "creds", "", "with --attach: the file that opens that system to the hub")
+	flags.StringVar(&level, "log-level", "warn", "what to log on standard error: debug, info, warn or error")
+	_ = c.MarkFlagDirname("data")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if options.Logger, err = p.logger(cmd, level); err != nil {
+			return err
+		}
+		if (attach.URL == "") != (attach.Creds == "") {
+			return wrong(cmd, "--attach and --creds go together")
+		}
+		if attach.URL != "" {
+			options.Attach = &attach
+		}
+		if options.DataDir == "" {
+			if options.DataDir, err = defaultData(); err != nil {
+				return err
+			}
+		}
+		return p.runHub(cmd.Context(), options)
+	}
+	return c
+}
+
+func (p *program) logger(cmd *cobra.Command, level string) (*slog.Logger, error) {
+	var at slog.Level
+	if err := at.UnmarshalText([]byte(level)); err != nil {
+		return nil, wrong(cmd, "%q is no log level; choose debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(p.sys.Err, &slog.HandlerOptions{Level: at})), nil
+}
+
+// runHub runs a hub until ctx ends or a part of it fails.
+func (p *program) runHub(ctx context.Context, options hub.Options) error {
+	h, err := hub.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	p.announce(h, options.DataDir)
+	err = h.Wait(ctx)
+	if closed := h.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func (p *program) announce(h *hub.Hub, dataDir string) {
+	if p.json {
+		p.out.object(upReady{HTTP: h.HTTP(), NATS: h.NATS(), Invite: h.Invite()})
+		return
+	}
+	p.out.line("Your hub is running.")
+	p.out.line("  members  %s", h.HTTP())
+	p.out.line("  NATS     %s", h.NATS())
+	p.out.line("  data     %s", dataDir)
+	if code := h.Invite(); code != "" {
+		p.out.line("")
+		p.out.line("This is its first start. Join it yourself, from another terminal, within a week:")
+		p.out.line("")
+		p.out.line("  keyhall join %s --invite %s --handle YOUR-NAME", h.HTTP(), code)
+	}
+	p.out.line("")
+	p.out.line("Press Ctrl-C to stop it.")
+}
+
+// defaultData is where a hub keeps its data unless told otherwise: where the user's other
+// programs do, apart from the profile, since the one is the hub's and the other a member's.
+func defaultData() (string, error) {
+	base := os.Getenv("XDG_DATA_HOME")
+	if base == "" && runtime.GOOS != "darwin" && runtime.GOOS != "windows" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", unknownHome(err)
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	if base == "" {
+		var err error
+		if base, err = os.UserConfigDir(); err != nil {
+			return "", unknownHome(err)
+		}
+	}
+	return filepath.Join(base, "keyhall-hub"), nil
+}
+
+func unknownHome(err error) error {
+	return fault.Wrap(fault.NotFound, err, "your home folder is not known; name a data folder with --data")
+}
