@@ -129,6 +129,7 @@ func (s *server) close() {
 // run answers until ctx ends. Opens and reads have workers of their own, so that neither
 // keeps the other waiting.
 func (s *server) run(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancel(ctx)
 	opens, reads := make(chan *nats.Msg, 1024), make(chan *nats.Msg, 1024)
 	var workers sync.WaitGroup
 	stop := make(chan struct{})
@@ -142,6 +143,7 @@ func (s *server) run(ctx context.Context, ready func()) error {
 	workers.Go(func() { s.transfers.expire(ctx) })
 	defer workers.Wait()
 	defer close(stop)
+	defer cancel()
 
 	subs, err := s.subscribe(ctx, opens, reads)
 	if err == nil {
@@ -187,7 +189,7 @@ func (s *server) subscribe(ctx context.Context, opens, reads chan *nats.Msg) ([]
 			return subs, err
 		}
 	}
-	return subs, s.c.nc.FlushWithContext(ctx)
+	return subs, s.c.nc.FlushTimeout(openTime)
 }
 
 // ownEvent takes notice of what the member just did with another program: the end of a

@@ -100,7 +100,7 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 			return fmt.Errorf("subscribe to room: %w", err)
 		}
 	}
-	if err := s.nc.FlushWithContext(ctx); err != nil {
+	if err := s.nc.FlushTimeout(publishTime); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the hub's rooms do not answer: %v", err)
 	}
 	for _, f := range s.feeds {

@@ -77,10 +77,12 @@ func (k *Keys) OpenBlock(dst []byte, transfer [16]byte, size int64, index uint32
 	return opened[:length:length], proof, nil
 }
 
-// blockData is the associated data of a block: transfer ‖ u32 index ‖ u32 length of data.
-func blockData(transfer [16]byte, index uint32, length int) (ad [24]byte) {
-	copy(ad[:], transfer[:])
-	binary.BigEndian.PutUint32(ad[16:], index)
-	binary.BigEndian.PutUint32(ad[20:], uint32(length))
+// blockData is the associated data of a block: kind ‖ transfer ‖ u32 index ‖ u32 length of
+// data. Refusals are sealed under the same key; the kind keeps them apart.
+func blockData(transfer [16]byte, index uint32, length int) (ad [25]byte) {
+	ad[0] = byte(KindBlock)
+	copy(ad[1:], transfer[:])
+	binary.BigEndian.PutUint32(ad[17:], index)
+	binary.BigEndian.PutUint32(ad[21:], uint32(length))
 	return ad
 }

@@ -116,7 +116,8 @@ func FuzzRefusalOfAHostileOwner(f *testing.F) {
 	f.Add([]byte(`{"code":"changed"}`))
 	f.Fuzz(func(t *testing.T, plaintext []byte) {
 		msg := append([]byte{2}, make([]byte, 12)...)
-		msg = aead.Seal(msg, make([]byte, 12), plaintext, append(vectorTransfer[:], 0, 0, 0, 0, 0, 0, 0, 7))
+		ad := append(append([]byte{2}, vectorTransfer[:]...), 0, 0, 0, 0, 0, 0, 0, 7)
+		msg = aead.Seal(msg, make([]byte, 12), plaintext, ad)
 		reason, err := vectorKeys.OpenRefusal(vectorTransfer, 7, msg)
 		if err != nil {
 			mustMatch(t, err, seal.ErrMalformed)

@@ -23,7 +23,7 @@ func counting(first byte, n int) []byte {
 	return out
 }
 
-// The transfer of the vectors, made with Python's cryptography package from the page.
+// The transfer of the vectors, made with other libraries (Python's cryptography, Node's crypto) from the page.
 var (
 	vectorKeys     = seal.DeriveKeys([32]byte(counting(0, 32)), [32]byte(counting(32, 32)))
 	vectorTransfer = [16]byte(counting(64, 16))
@@ -32,10 +32,10 @@ var (
 const (
 	vectorRead    = "404142434445464748494a4b4c4d4e4f505152535455565758595a5ba6bfc754c6e482836faa9a922d649263894f380479be90a89db5b45ea0e2dfc6fa6085f56267"
 	vectorClose   = "404142434445464748494a4b4c4d4e4f505152535455565758595a5ba6bfc754c6e4828c6fa95fbb51ab25a595c22f7c2bef48afc948"
-	vectorBlock0  = "0103505152535455565758595a5b26a9cf1dd522575adde0652ed7b1285fd1b62cf9d1"
-	vectorBlock1  = "0100505152535455565758595a5b26a9cf1dd5ced4f941cfea0b866f6dac98dac3a659a2c5a2b912d872b1a77c6c953ca298ce1caf6628625f6db391faa422fc65b36f"
+	vectorBlock0  = "0103505152535455565758595a5b26a9cf1dd51f64a6c15e25f0a0d1e5d07c9d3bb2c2"
+	vectorBlock1  = "0100505152535455565758595a5b26a9cf1dd5ced4f941cfea0b866f6dac98dac3a659a2c5a2b912d872b1a77c6c953ca298ced92e3aecf444cc68804277be2a1879bd"
 	vectorRoot1   = "c47c5eadb5252821a7679815b108f9550912bd89fa87ad149aa6530ce8ca0636"
-	vectorRefusal = "02505152535455565758595a5b35eec01ede198cc04a2868e083e478c487998233c02a4e3c508f84dfbb42ead3fbb08159a74e54cc9d33e63b0aef3dcb215c6288bfe2c96faac4feb1e8889722b80a67cc01df"
+	vectorRefusal = "02505152535455565758595a5b35eec01ede198cc04a2868e083e478c487998233c02a4e3c508f84dfbb42ead3fbb08159a74e54cc9d33e63b0aef3dcb215c6288bfe2dcf42cd9d53b1fb5e3069701934abf0e"
 )
 
 func unhex(text string) []byte {

@@ -126,8 +126,9 @@ func (k *Keys) OpenRefusal(transfer [16]byte, counter uint64, msg []byte) (Reaso
 }
 
 // refusalData is the associated data of a refusal: transfer ‖ u64 counter.
-func refusalData(transfer [16]byte, counter uint64) (ad [24]byte) {
-	copy(ad[:], transfer[:])
-	binary.BigEndian.PutUint64(ad[16:], counter)
+func refusalData(transfer [16]byte, counter uint64) (ad [25]byte) {
+	ad[0] = byte(KindRefusal)
+	copy(ad[1:], transfer[:])
+	binary.BigEndian.PutUint64(ad[17:], counter)
 	return ad
 }

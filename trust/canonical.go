@@ -19,7 +19,29 @@ func Canonical(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	return unescape(bytes.TrimSuffix(buf.Bytes(), []byte("\n"))), nil
+}
+
+// unescape puts U+2028 and U+2029 back, which encoding/json escapes for the sake of
+// JavaScript and JSON does not demand.
+func unescape(data []byte) []byte {
+	if !bytes.Contains(data, []byte(`\u202`)) {
+		return data
+	}
+	out := make([]byte, 0, len(data))
+	for i := 0; i < len(data); i++ {
+		switch rest := data[i:]; {
+		case bytes.HasPrefix(rest, []byte(`\u2028`)):
+			out, i = append(out, "\u2028"...), i+5
+		case bytes.HasPrefix(rest, []byte(`\u2029`)):
+			out, i = append(out, "\u2029"...), i+5
+		case rest[0] == '\\' && len(rest) > 1:
+			out, i = append(out, rest[:2]...), i+1
+		default:
+			out = append(out, rest[0])
+		}
+	}
+	return out
 }
 
 // ParseCanonical decodes data into v, a pointer to a struct, and refuses anything that

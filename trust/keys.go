@@ -185,6 +185,9 @@ func parseXKey(text string) (*ecdh.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w of kind X", ErrKey)
 	}
+	if again, err := nkeys.Encode(nkeys.PrefixByteCurve, raw); err != nil || string(again) != text {
+		return nil, fmt.Errorf("%w of kind X", ErrKey) // one key, one text
+	}
 	return ecdh.X25519().NewPublicKey(raw)
 }
 

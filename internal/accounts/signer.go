@@ -74,6 +74,7 @@ func (s *Signer) Run(ctx context.Context, hub, sys *nats.Conn, ready func()) err
 func (s *Signer) serve(ctx context.Context, hub *nats.Conn) (func(), error) {
 	return api.Serve(ctx, hub, api.Service{
 		Name: "signer", Description: "composes, signs and pushes account JWTs", Prefix: "signer",
+		Reply: api.AnyInbox,
 		Verbs: map[string]api.Handler{"await": s.await, "prove": s.prove, "kick": s.kick},
 	}, s.Log)
 }

@@ -63,7 +63,7 @@ func (s *Service) Follow(ctx context.Context, log *slog.Logger) error {
 func (s *Service) Serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) (wait func(), err error) {
 	return api.Serve(ctx, nc, api.Service{
 		Name: "admission", Description: "lets newcomers with an invite in",
-		Prefix: "admission.*", Verbs: map[string]api.Handler{"admit": s.admit},
+		Prefix: "admission.*", Reply: api.OwnInbox, Verbs: map[string]api.Handler{"admit": s.admit},
 	}, log)
 }
 

@@ -33,7 +33,11 @@ type Service struct {
 	Name        string // as in the subject: people, rooms, …
 	Description string
 	Prefix      string // subject in front of the verb; "hub.*.<name>" if empty
-	Verbs       map[string]Handler
+	// Reply says which reply subjects of a caller are answered; those of the service
+	// import if it is nil. An answer goes out with the service's rights, so a caller that
+	// chose its subject freely could have it sent to JetStream's API, or to somebody else.
+	Reply func(caller, reply string) bool
+	Verbs map[string]Handler
 }
 
 // Serve offers the service on nc until ctx ends, when requests in flight are
@@ -49,10 +53,18 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 	if prefix == "" {
 		prefix = "hub.*." + s.Name
 	}
+	mayReply := s.Reply
+	if mayReply == nil {
+		mayReply = imported
+	}
 	slots := make(chan struct{}, inFlight)
 	group := service.AddGroup(prefix)
 	for verb, handle := range s.Verbs {
 		call := func(req micro.Request) {
+			if !mayReply(callerOf(req.Subject()), req.Reply()) {
+				log.Warn("request with a foreign reply subject dropped", "verb", verbOf(req.Subject()))
+				return
+			}
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
@@ -75,6 +87,17 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 	}()
 	return func() { <-stopped }, nil
 }
+
+// imported are the reply subjects that the server makes for requests through an import:
+// whatever the caller chose stays in the caller's account.
+func imported(_, reply string) bool { return strings.HasPrefix(reply, "_R_.") }
+
+// OwnInbox are the private inboxes of connections that ask within account HUB: caller is
+// the key that the connection proved.
+func OwnInbox(caller, reply string) bool { return strings.HasPrefix(reply, "_INBOX_"+caller+".") }
+
+// AnyInbox are the private inboxes of the hub's own services.
+func AnyInbox(_, reply string) bool { return strings.HasPrefix(reply, "_INBOX_U") }
 
 func answer(ctx context.Context, req micro.Request, handle Handler, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
