@@ -253,7 +253,9 @@ func (s *server) answerRead(msg *nats.Msg, one *transfer, request seal.Read) *se
 		return &seal.Reason{Code: seal.CodeRefused, Message: "the transfer was read too often"}
 	}
 	blocks := seal.Blocks(one.content.Size())
-	buffer := make([]byte, 0, seal.MaxBlockMessage)
+	space := s.buffers.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put there
+	defer s.buffers.Put(space)
+	buffer := (*space)[:0]
 	for position, index := range request.Indexes {
 		if int64(index) >= blocks {
 			return &seal.Reason{Code: seal.CodeMalformed, Message: "there is no such block"}

@@ -21,6 +21,7 @@ type Client struct {
 	nc      *nats.Conn // the person's own account
 	book    *book
 	rooms   *roomBook
+	inboxes *inboxes
 }
 
 // Connect connects to the hub that the profile joined.
@@ -36,7 +37,7 @@ func Connect(ctx context.Context, p *Profile) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{profile: p, at: at, nc: nc}
-	c.book, c.rooms = newBook(c), newRoomBook(c)
+	c.book, c.rooms, c.inboxes = newBook(c), newRoomBook(c), &inboxes{nc: nc}
 	if err := c.renewToken(ctx); err != nil {
 		c.Close()
 		return nil, err

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -247,20 +246,20 @@ func (p *pull) next() uint64 {
 	return p.counter
 }
 
-// read asks for blocks and hands each to take, verified. Replies come to inbox, which
+// read asks for blocks and hands each to take, verified. Replies come to in, which
 // holds those of one read at a time.
-func (p *pull) read(ctx context.Context, sub *nats.Subscription, inbox string, indexes []uint32, take func(uint32, []byte) error) error {
+func (p *pull) read(ctx context.Context, in *inbox, indexes []uint32, take func(uint32, []byte) error) error {
 	request := seal.Read{Counter: p.next(), Indexes: indexes}
 	data, err := p.keys.SealRead(nil, p.id, request)
 	if err != nil {
 		return err
 	}
-	reply := fmt.Sprintf("%s.%d", inbox, request.Counter)
+	reply := in.next()
 	if err := p.source.c.nc.PublishRequest(p.subject, reply, data); err != nil {
 		return err
 	}
 	for taken := 0; ; {
-		msg, err := nextReply(ctx, sub, reply)
+		msg, err := in.receive(ctx, reply)
 		if err != nil {
 			return err
 		}
@@ -302,24 +301,6 @@ func (p *pull) takeBlock(index uint32, msg []byte, take func(uint32, []byte) err
 		return err
 	}
 	return take(index, data)
-}
-
-// nextReply waits for the next message of one read; late ones of an earlier are dropped.
-func nextReply(ctx context.Context, sub *nats.Subscription, reply string) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, blockTime)
-	defer cancel()
-	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if msg.Header.Get("Status") == "503" {
-			return nil, nats.ErrNoResponders
-		}
-		if msg.Subject == reply {
-			return msg, nil
-		}
-	}
 }
 
 // download pulls the blocks of a content that are missing, several reads at a time, and
@@ -365,14 +346,13 @@ func (d *download) current() *pull {
 }
 
 func (d *download) work(ctx context.Context, chunks <-chan []uint32) error {
-	inbox := d.source.c.nc.NewInbox()
-	sub, err := d.source.c.nc.SubscribeSync(inbox + ".*")
+	in, err := d.source.c.inboxes.take()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer d.source.c.inboxes.give(in)
 	for chunk := range chunks {
-		if err := d.fetch(ctx, sub, inbox, chunk); err != nil {
+		if err := d.fetch(ctx, in, chunk); err != nil {
 			return err
 		}
 	}
@@ -381,11 +361,11 @@ func (d *download) work(ctx context.Context, chunks <-chan []uint32) error {
 
 // fetch pulls one chunk, again and again if need be; blocks that came are not asked for
 // twice.
-func (d *download) fetch(ctx context.Context, sub *nats.Subscription, inbox string, chunk []uint32) error {
+func (d *download) fetch(ctx context.Context, in *inbox, chunk []uint32) error {
 	var err error
 	for range readTries {
 		current := d.current()
-		err = current.read(ctx, sub, inbox, chunk, func(index uint32, data []byte) error {
+		err = current.read(ctx, in, chunk, func(index uint32, data []byte) error {
 			if err := d.take(index, data); err != nil {
 				return err
 			}
@@ -429,6 +409,3 @@ func (d *download) reopen(ctx context.Context, lost *pull) error {
 	d.pull = fresh
 	return nil
 }
-
-// rootName is a short name for a root in file names.
-func rootName(root seal.Hash) string { return hex.EncodeToString(root[:8]) }

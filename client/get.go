@@ -254,7 +254,7 @@ func (g *getter) openPart(w wanted) (*part, error) {
 // was never written is zeros, or beyond the end.
 func (p *part) takeUp(size int64) error {
 	info, err := p.file.Stat()
-	if err != nil {
+	if err != nil || info.Size() == 0 {
 		return err
 	}
 	buffer := make([]byte, seal.BlockSize)

@@ -48,6 +48,7 @@ type server struct {
 	catalogs  map[string]*served // by catalog id
 	rights    *rights
 	transfers *transfers
+	buffers   *sync.Pool // of block messages
 
 	mu       sync.Mutex
 	answered map[[32]byte]time.Time // opens that were answered, until they expire
@@ -77,7 +78,7 @@ func (c *Client) ServeReady(ctx context.Context, names []string, ready func(), r
 	s := &server{
 		c: c, node: trust.NewID(), report: report, catalogs: make(map[string]*served),
 		answered: make(map[[32]byte]time.Time), limits: make(map[string]*rate.Limiter),
-		transfers: newTransfers(),
+		transfers: newTransfers(), buffers: newBlockBuffers(),
 	}
 	own, err := c.me(ctx)
 	if err != nil {

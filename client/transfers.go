@@ -17,6 +17,14 @@ const (
 	spareBlocks     = 64 // answered beyond twice the content's
 )
 
+// newBlockBuffers keeps the buffers in which blocks are read and sealed.
+func newBlockBuffers() *sync.Pool {
+	return &sync.Pool{New: func() any {
+		buffer := make([]byte, 0, seal.MaxBlockMessage)
+		return &buffer
+	}}
+}
+
 // content is what a transfer hands over.
 type content interface {
 	ReadBlock(index uint32, dst []byte) ([]byte, error)

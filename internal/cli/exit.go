@@ -23,6 +23,14 @@ type partly struct{ error }
 
 func (e partly) Unwrap() error { return e.error }
 
+// interrupted is the error of work that its user called off, with what to say about it.
+type interrupted struct {
+	error
+	hint string
+}
+
+func (e interrupted) Unwrap() error { return e.error }
+
 func faultPartly(left int) error {
 	return fault.New(fault.Unavailable, "%s could not be read and %s left out", count(left, "file", "files"),
 		map[bool]string{true: "was", false: "were"}[left == 1])
@@ -32,6 +40,7 @@ func faultPartly(left int) error {
 func (p *program) finish(ctx context.Context, err error) int {
 	var wrong *usageError
 	var incomplete partly
+	var calledOff interrupted
 	switch {
 	case err == nil:
 		return exitOK
@@ -42,6 +51,8 @@ func (p *program) finish(ctx context.Context, err error) int {
 	case errors.As(err, &incomplete):
 		p.err.line("keyhall: %s", sentence(err))
 		return exitPartly
+	case ctx.Err() != nil && errors.As(err, &calledOff):
+		p.err.line("keyhall: interrupted; %s", calledOff.hint)
 	case ctx.Err() != nil:
 		p.err.line("keyhall: interrupted")
 	default:

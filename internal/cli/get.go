@@ -31,15 +31,13 @@ func (p *program) get() *cobra.Command {
 			f := &fetching{p: p, ref: args[0], files: make(map[string]client.Progress), shown: make(map[string]time.Time)}
 			got, err := c.Get(cmd.Context(), args[0], dest, f.note)
 			f.meter.close()
-			if err != nil && got.Files == 0 {
-				return err
+			if cmd.Context().Err() != nil {
+				return interrupted{err, "the same command goes on where this one stopped"}
 			}
-			if p.json {
-				p.out.object(got)
-			} else {
-				p.out.line("%s, %s in %.1f s", count(got.Files, "file", "files"), size(got.Bytes), got.Seconds)
+			if err == nil || got.Files > 0 {
+				f.sum(got)
 			}
-			if errors.Is(err, client.ErrPartly) {
+			if errors.Is(err, client.ErrPartly) && got.Files > 0 {
 				return partly{err}
 			}
 			return err
@@ -57,6 +55,19 @@ type fetching struct {
 	files map[string]client.Progress
 	done  int64
 	shown map[string]time.Time // when progress of a file was printed last
+}
+
+// sum prints what was fetched in all.
+func (f *fetching) sum(got client.Fetched) {
+	files := count(got.Files, "file", "files")
+	switch {
+	case f.p.json:
+		f.p.out.object(got)
+	case got.Bytes == 0:
+		f.p.out.line("%s, nothing left to fetch", files)
+	default:
+		f.p.out.line("%s, %s in %.1f s", files, size(got.Bytes), got.Seconds)
+	}
 }
 
 func (f *fetching) note(at client.Progress) {

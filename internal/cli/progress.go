@@ -24,6 +24,7 @@ func (p *program) sizedMeter(what string, bytes int64) *meter {
 		progressbar.OptionSetWriter(p.sys.Err),
 		progressbar.OptionSetDescription(clean(what)),
 		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowCount(),
 		progressbar.OptionSpinnerType(14),
 		progressbar.OptionSetWidth(20),
 		progressbar.OptionThrottle(100*time.Millisecond),
