@@ -1,8 +1,8 @@
 # Needs Go, and for the race detector a C compiler. See README.md.
 
-DATA ?= ./data
-HTTP ?= localhost:8420
-NATS ?= 127.0.0.1:4222
+HUB_DATA ?= ./data
+HUB_HTTP ?= localhost:8420
+HUB_NATS ?= 127.0.0.1:4222
 
 # The race detector is linked with C. Where there is no C compiler, Go says so here.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -13,7 +13,7 @@ TOOL := go tool -modfile=tools/go.mod
 
 # A private hub with its data in ./data, until Ctrl-C.
 run: build
-	@exec bin/keyhall up --data $(DATA) --http $(HTTP) --nats $(NATS)
+	@exec bin/keyhall up --data $(HUB_DATA) --http $(HUB_HTTP) --nats $(HUB_NATS)
 
 build:
 	go build -o bin/keyhall ./cmd/keyhall

@@ -10,6 +10,7 @@ import (
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/folder"
 	"keyhall.dev/keyhall/seal"
 	"keyhall.dev/keyhall/trust"
@@ -70,6 +71,8 @@ func plainRefusal(err error) []byte {
 		reason = seal.Reason{Code: seal.CodeMalformed, Message: "the request is malformed"}
 	case errors.Is(err, errBusy):
 		reason = seal.Reason{Code: seal.CodeBusy, Message: "too many requests at once; try again"}
+	case fault.Is(err, fault.Unavailable):
+		reason = seal.Reason{Code: seal.CodeBusy, Message: "the owner cannot check who you are at the moment; try again"}
 	case errors.Is(err, event.ErrTime):
 		reason.Message = "the request is from another time; check the clocks on both sides"
 	}
@@ -105,13 +108,7 @@ func (s *server) readOpen(ctx context.Context, reader string, msg *nats.Msg) (*e
 	if ev.Author.Text(trust.Account) != reader {
 		return nil, none, fmt.Errorf("%w: asked through another account", chain.ErrRefused)
 	}
-	judge := func(author *chain.Person) error {
-		if err := author.VouchedAt(ev); err != nil {
-			return err
-		}
-		return author.Vouches(ev)
-	}
-	if err := s.c.book.vouch(ctx, ev, judge); err != nil {
+	if err := s.c.book.vouchPeer(ctx, ev); err != nil {
 		return nil, none, err
 	}
 	if !s.first(ev.SignedHash(), ev.NotAfter) {

@@ -116,6 +116,17 @@ func (b *book) sync(ctx context.Context, account string) (*page, error) {
 	return known.clone(), nil
 }
 
+// local is a copy of what the profile knows of somebody, nil for a stranger.
+func (b *book) local(account string) *page {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, err := b.load(account)
+	if err != nil || known.Person.Seq == 0 {
+		return nil
+	}
+	return known.clone()
+}
+
 // clone is a copy that later events do not change.
 func (p *page) clone() *page {
 	copied := *p
@@ -144,6 +155,26 @@ func (b *book) vouch(ctx context.Context, ev *event.Event, judge func(*chain.Per
 		return err
 	}
 	return judge(&known.Person)
+}
+
+// vouchPeer judges the device of the other side of a transfer: it was the author's at the
+// head the event names, and it is now. While the hub's services do not answer, what is
+// known of the author decides: owner and reader need nothing but NATS.
+func (b *book) vouchPeer(ctx context.Context, ev *event.Event) error {
+	err := b.vouch(ctx, ev, func(author *chain.Person) error {
+		if err := author.VouchedAt(ev); err != nil {
+			return err
+		}
+		return author.Vouches(ev)
+	})
+	if !fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	known := b.local(ev.Author.Text(trust.Account))
+	if known == nil {
+		return err
+	}
+	return known.Person.Vouches(ev)
 }
 
 // markVerified notes when fingerprint words were compared.

@@ -160,13 +160,7 @@ func (s *source) openAnswer(ctx context.Context, ev *event.Event, xkey *trust.XK
 	if answer.Author.Text(trust.Account) != s.share.owner.Account {
 		return nil, fmt.Errorf("%w: the answer is not the owner's", chain.ErrRefused)
 	}
-	judge := func(owner *chain.Person) error {
-		if err := owner.VouchedAt(answer); err != nil {
-			return err
-		}
-		return owner.Vouches(answer)
-	}
-	if err := s.c.book.vouch(ctx, answer, judge); err != nil {
+	if err := s.c.book.vouchPeer(ctx, answer); err != nil {
 		return nil, err
 	}
 	return s.judgeBody(kind, hash, answer.Body)

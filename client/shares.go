@@ -189,10 +189,16 @@ func (c *Client) invitation(ctx context.Context, share api.Share) (*InboxItem, e
 	if err != nil {
 		return nil, err
 	}
-	if !known.Shares.Standing(share.Grant, share.Catalog, c.account(), time.Now()) {
+	return c.openGrant(share, owner, &known.Shares)
+}
+
+// openGrant opens what the owner's chain says of a share; nil for a grant that does not
+// stand there.
+func (c *Client) openGrant(share api.Share, owner *Person, shares *chain.Shares) (*InboxItem, error) {
+	if !shares.Standing(share.Grant, share.Catalog, c.account(), time.Now()) {
 		return nil, nil
 	}
-	grant := known.Shares.Granted[share.Grant]
+	grant := shares.Granted[share.Grant]
 	binding, err := shareContext(share.Grant, share.Owner)
 	if err != nil {
 		return nil, err
@@ -245,6 +251,11 @@ func (c *Client) findShare(ctx context.Context, ref, state string) (*InboxItem, 
 	if path != "" {
 		return nil, fault.New(fault.Malformed, "%q names a path; a share is named OWNER/NAME", ref)
 	}
+	if state == api.Accepted {
+		if known := c.takenShare(owner, name); known != nil {
+			return known, nil
+		}
+	}
 	items, err := c.Inbox(ctx)
 	if err != nil {
 		return nil, err
@@ -268,6 +279,29 @@ func (c *Client) findShare(ctx context.Context, ref, state string) (*InboxItem, 
 		return nil, fault.New(fault.NotFound, "you have not accepted %s/%s yet; run keyhall accept %s/%s", owner, name, owner, name)
 	}
 	return found, nil
+}
+
+// takenShare finds an accepted share in what the profile knows, without asking the hub:
+// who serves it and who reads it need nothing but NATS. It may have ended meanwhile; then
+// its owner says so.
+func (c *Client) takenShare(owner, name string) *InboxItem {
+	own := c.book.local(c.account())
+	if own == nil {
+		return nil
+	}
+	for _, taken := range own.Shares.Taken {
+		from := c.book.local(taken.Owner)
+		if from == nil || (from.Person.Handle != owner && taken.Owner != owner) {
+			continue
+		}
+		person := &Person{Handle: from.Person.Handle, Account: taken.Owner, xkey: from.Person.XKey}
+		share := api.Share{Grant: taken.Grant, Owner: taken.Owner, Catalog: taken.Catalog, State: api.Accepted}
+		item, err := c.openGrant(share, person, &from.Shares)
+		if err == nil && item != nil && item.Catalog == name {
+			return item
+		}
+	}
+	return nil
 }
 
 // parseRef reads OWNER/NAME or OWNER/NAME/PATH.

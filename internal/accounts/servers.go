@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/fault"
@@ -36,9 +37,67 @@ func (s *servers) census(ctx context.Context) error {
 	if len(answers) == 0 {
 		return fault.New(fault.Unavailable, "no NATS server answers the hub's SYS credentials")
 	}
+	for _, answer := range answers {
+		var about struct {
+			Server struct {
+				Name    string `json:"name"`
+				Version string `json:"ver"`
+			} `json:"server"`
+		}
+		if err := json.Unmarshal(answer, &about); err != nil {
+			return fmt.Errorf("count servers: unreadable answer: %w", err)
+		}
+		if err := checkVersion(about.Server.Name, about.Server.Version); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	s.count = len(answers)
 	s.mu.Unlock()
+	return nil
+}
+
+// oldest are the oldest servers of their lines in which a client of the sentinel cannot
+// name the callout's user and skip the callout.
+var oldest = map[string]int{"2.14": 8, "2.15": 1}
+
+// checkVersion refuses a server with the callout hole.
+func checkVersion(name, version string) error {
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return fault.New(fault.Unavailable, "the NATS server %s has a version that cannot be judged (%s)", name, version)
+	}
+	line := fmt.Sprintf("%d.%d", major, minor)
+	if minimum, known := oldest[line]; major > 2 || minor > 15 || (known && patch >= minimum) {
+		return nil
+	}
+	return fault.New(fault.Refused, "the NATS server %s is of version %s, in which logins can skip the callout; "+
+		"update it to 2.15.1 (or 2.14.8) or later", name, version)
+}
+
+// Install puts accounts of the hub's own on a NATS system outside, over a connection in
+// its system account, and refuses servers by which the hub would not be safe.
+func Install(ctx context.Context, sys *nats.Conn, accounts map[string]string) error {
+	s := &servers{sys: sys}
+	if err := s.census(ctx); err != nil {
+		return err
+	}
+	for account, token := range accounts {
+		known, err := s.lookup(ctx, account)
+		if err != nil {
+			return err
+		}
+		claims, err := jwt.DecodeAccountClaims(token)
+		if err != nil {
+			return fmt.Errorf("install account: %w", err)
+		}
+		if sameAccount(known, claims) {
+			continue
+		}
+		if err := s.push(ctx, token); err != nil {
+			return fault.Wrap(fault.Unavailable, err, "the NATS system does not take the hub's accounts: %v", err)
+		}
+	}
 	return nil
 }
 

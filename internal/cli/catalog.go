@@ -29,6 +29,8 @@ func (p *program) catalogAdd() *cobra.Command {
 		Long:    "Make a catalog of a folder: every file in it is read once, to know it by its content.",
 		Example: "  keyhall catalog add films ~/Videos",
 		Args:    needs("NAME", "DIR"),
+
+		ValidArgsFunction: completeSecondFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.scan(cmd.Context(), args[0], func(profile *client.Profile, progress func(client.ScanProgress)) (*client.ScanReport, error) {
 				return profile.AddCatalog(cmd.Context(), args[0], args[1], progress)

@@ -11,7 +11,15 @@ func (p *program) completeCatalog(_ *cobra.Command, args []string, _ string) ([]
 	return p.catalogNames(), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeCatalogs does so for every argument.
+// completeSecondFile completes file names, as the second argument alone.
+func completeSecondFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeCatalogs completes names of own catalogs, as every argument.
 func (p *program) completeCatalogs(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return p.catalogNames(), cobra.ShellCompDirectiveNoFileComp
 }

@@ -10,7 +10,7 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 )
 
-const checkWidth = 12 // of most names of checks
+const checkWidth = 16 // of most names of checks
 
 func (p *program) doctor() *cobra.Command {
 	return &cobra.Command{

@@ -22,7 +22,8 @@ func (p *program) get() *cobra.Command {
 			"is whole and is the one that was listed.",
 		Example: "  keyhall get alice/films/holiday.mp4\n" +
 			"  keyhall get alice/films/2026 ~/Videos",
-		Args: needs("OWNER/NAME/PATH", "[DEST]"),
+		Args:              needs("OWNER/NAME/PATH", "[DEST]"),
+		ValidArgsFunction: completeSecondFile,
 		RunE: p.member(func(c *client.Client, cmd *cobra.Command, args []string) error {
 			dest := "."
 			if len(args) == 2 {

@@ -70,25 +70,28 @@ func (p *program) root() *cobra.Command {
 func (p *program) add(parent *cobra.Command, id string, commands ...*cobra.Command) {
 	for _, c := range commands {
 		c.GroupID = id
-		plainUsage(c)
+		settle(c)
 		parent.AddCommand(c)
 	}
 }
 
-func plainUsage(c *cobra.Command) {
+// settle makes a command and those below it complete no file names where they take none.
+func settle(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
+	if c.ValidArgsFunction == nil && !c.HasSubCommands() {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	for _, sub := range c.Commands() {
-		plainUsage(sub)
+		settle(sub)
 	}
 }
 
 // homeDir is the profile folder.
 func (p *program) homeDir() (string, error) {
-	if p.home != "" {
-		return filepath.Clean(p.home), nil
-	}
-	if dir := p.sys.Env(homeVariable); dir != "" {
-		return filepath.Clean(dir), nil
+	for _, dir := range []string{p.home, p.sys.Env(homeVariable)} {
+		if dir != "" {
+			return filepath.Abs(dir)
+		}
 	}
 	base, err := os.UserConfigDir()
 	if err != nil {

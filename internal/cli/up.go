@@ -59,6 +59,9 @@ func (p *program) up() *cobra.Command {
 				return err
 			}
 		}
+		if options.DataDir, err = filepath.Abs(options.DataDir); err != nil {
+			return err
+		}
 		return p.runHub(cmd.Context(), options)
 	}
 	return c

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +42,8 @@ type Options struct {
 // Hub is a running hub.
 type Hub struct {
 	options Options
-	keys    *natsd.Keys
 	bus     bus
+	keys    *natsd.Keys
 	http    *httpd.Server
 	invite  string
 
@@ -52,9 +53,12 @@ type Hub struct {
 	closers []func() error // in the order in which things were opened
 }
 
-// bus is where services connect: the embedded server, or one outside.
+// bus is where services connect: the embedded server, or servers outside.
 type bus interface {
+	Keys() *natsd.Keys
 	Connect(login natsd.Login, options ...nats.Option) (*nats.Conn, error)
+	ClientURL() string
+	Announce(httpURL string) error
 }
 
 // Start starts a hub and returns when it accepts members. Errors are faults with a
@@ -82,10 +86,11 @@ func Start(ctx context.Context, o Options) (*Hub, error) {
 
 // open starts everything. ctx bounds the start, running is the hub's life.
 func (h *Hub) open(ctx, running context.Context) error {
-	server, natsURL, err := h.openBus(ctx)
+	server, err := h.openBus(ctx)
 	if err != nil {
 		return err
 	}
+	h.keys = h.bus.Keys()
 	identity, err := trust.ParseHub(h.keys.OperatorJWT)
 	if err != nil {
 		return err
@@ -110,42 +115,33 @@ func (h *Hub) open(ctx, running context.Context) error {
 	socket := ""
 	if server != nil {
 		socket = server.WebSocketURL()
-		if err := server.Listen(); err != nil {
+		if err := server.Listen(); err != nil { // the callout answers: let everybody in
 			return err
 		}
-		natsURL = server.ClientURL()
 	}
-	if err := h.startHTTP(nc, natsURL, socket); err != nil {
+	if err := h.startHTTP(nc, socket); err != nil {
 		return err
 	}
-	if server != nil {
-		if err := server.Announce(h.http.URL()); err != nil {
-			return err
-		}
+	if err := h.bus.Announce(h.http.URL()); err != nil {
+		return err
 	}
 	return h.firstInvite(ctx, identity, s)
 }
 
-// openBus starts the embedded server, or connects to the one outside; server is nil then.
-func (h *Hub) openBus(ctx context.Context) (server *natsd.Server, natsURL string, err error) {
+// openBus starts the embedded server, or goes to the servers outside; server is nil then.
+func (h *Hub) openBus(ctx context.Context) (server *natsd.Server, err error) {
 	if h.options.Attach != nil {
-		outside, err := attach(ctx, h.options)
-		if err != nil {
-			return nil, "", err
-		}
-		h.keys, h.bus = outside.keys, outside
-		h.closers = append(h.closers, outside.close)
-		return nil, h.options.Attach.URL, nil
+		return nil, h.openOutside(ctx)
 	}
 	server, err = natsd.Start(ctx, natsd.Options{
 		DataDir: h.options.DataDir, NATS: h.options.NATS, DeferListen: true, Logger: h.options.Logger,
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	h.keys, h.bus = server.Keys(), server
+	h.bus = server
 	h.closers = append(h.closers, server.Close)
-	return server, "", nil
+	return server, nil
 }
 
 // connect connects one of the hub's own services; it is closed with the hub.
@@ -169,8 +165,8 @@ func (h *Hub) run(name string, part func() error) {
 	})
 }
 
-func (h *Hub) startHTTP(nc *nats.Conn, natsURL, socket string) error {
-	document := api.Document{Version: 1, NATS: []string{natsURL}, Sentinel: h.keys.Sentinel}
+func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
+	document := api.Document{Version: 1, NATS: strings.Split(h.bus.ClientURL(), ","), Sentinel: h.keys.Sentinel}
 	if socket != "" {
 		document.WebSocket = httpd.SocketPath
 	}
@@ -208,12 +204,7 @@ func (h *Hub) firstInvite(ctx context.Context, identity *trust.Hub, s *services)
 func (h *Hub) HTTP() string { return h.http.URL() }
 
 // NATS is the address of the NATS port.
-func (h *Hub) NATS() string {
-	if server, embedded := h.bus.(*natsd.Server); embedded {
-		return server.ClientURL()
-	}
-	return h.options.Attach.URL
-}
+func (h *Hub) NATS() string { return h.bus.ClientURL() }
 
 // Invite is the code of the host's first invite; empty on every start but the first.
 func (h *Hub) Invite() string { return h.invite }

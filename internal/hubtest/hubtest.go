@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,9 @@ type Hall struct {
 	Dir    string
 	invite string
 	host   *Member
+	attach *hub.Attach // nil with an embedded server
+	http   string      // where it listened, for Restart
+	nats   string
 }
 
 // Member is somebody with a profile and a connection.
@@ -43,26 +47,36 @@ func Start(t *testing.T) *Hall {
 	h := &Hall{t: t, Dir: filepath.Join(t.TempDir(), "hub")}
 	h.start("127.0.0.1:0", "127.0.0.1:-1")
 	h.invite = h.Hub.Invite()
-	t.Cleanup(h.stop)
+	t.Cleanup(h.Stop)
 	return h
 }
 
 func (h *Hall) start(http, nats string) {
 	h.t.Helper()
 	running, err := hub.Start(Context(h.t), hub.Options{
-		DataDir: h.Dir, HTTP: http, NATS: nats,
+		DataDir: h.Dir, HTTP: http, NATS: nats, Attach: h.attach,
 		Logger: slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		h.t.Fatalf("start hub: %v", err)
 	}
 	h.Hub = running
+	h.http = strings.TrimPrefix(running.HTTP(), "http://")
+	h.nats = strings.TrimPrefix(running.NATS(), "nats://")
 }
 
-func (h *Hall) stop() {
+// Stop stops the hub. A server outside goes on.
+func (h *Hall) Stop() {
+	h.t.Helper()
 	if err := h.Hub.Close(); err != nil {
 		h.t.Errorf("stop hub: %v", err)
 	}
+}
+
+// Restart starts the hub again where it was.
+func (h *Hall) Restart() {
+	h.t.Helper()
+	h.start(h.http, h.nats)
 }
 
 // Context ends with the test, or when its patience does.

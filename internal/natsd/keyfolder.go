@@ -53,7 +53,7 @@ func LoadKeys(dataDir string) (*Keys, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "the keys in %s cannot be used: restore the folder from a backup", dir)
 	}
-	return keys, nil
+	return keys, applyOutside(dataDir, keys)
 }
 
 // loadOrCreateKeys also makes the keys of a new hub. The caller holds the lock.

@@ -73,6 +73,9 @@ func (s *Server) start(ctx context.Context) error {
 	if s.keys, err = loadOrCreateKeys(s.opts.DataDir); err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(s.opts.DataDir, keysFolder, outsideFile)); err == nil {
+		return fault.New(fault.Conflict, "the hub in %s lives on a NATS system outside: start it with --attach", s.opts.DataDir)
+	}
 	if err := openServerFolders(s.opts.DataDir); err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (s *stage) environment(dir string) []string {
 		}
 	}
 	if dir == s.repository {
-		return append(env, "DATA="+filepath.Join(s.work, "data"), "HTTP="+s.http, "NATS="+s.nats)
+		return append(env, "HUB_DATA="+filepath.Join(s.work, "data"), "HUB_HTTP="+s.http, "HUB_NATS="+s.nats)
 	}
 	return append(env, "HOME="+s.home)
 }
