@@ -61,7 +61,7 @@ func (c *Client) Get(ctx context.Context, ref, dest string, progress func(Progre
 		return Fetched{}, err
 	}
 	defer g.root.Close() //nolint:errcheck // nothing is written through it any more
-	err = g.run(ctx, plan)
+	err = c.whyGone(ctx, share, g.run(ctx, plan))
 	g.fetched.Seconds = time.Since(began).Seconds()
 	return g.fetched, err
 }

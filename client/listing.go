@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/fault"
@@ -73,7 +74,7 @@ func (c *Client) list(ctx context.Context, ref string) (*Listing, *InboxItem, er
 	}
 	whole, err := c.fetchListing(ctx, share)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c.whyGone(ctx, share, err)
 	}
 	if path == "" {
 		return whole, share, nil
@@ -89,6 +90,19 @@ func (c *Client) list(ctx context.Context, ref string) (*Listing, *InboxItem, er
 	}
 	whole.Entries = below
 	return whole, share, nil
+}
+
+// whyGone tells an owner who is away from one who has ended the share: both answer
+// nothing, once the import is gone.
+func (c *Client) whyGone(ctx context.Context, share *InboxItem, err error) error {
+	if !errors.Is(err, ErrOffline) {
+		return err
+	}
+	owner, syncErr := c.book.sync(ctx, share.owner.Account)
+	if syncErr != nil || owner.Shares.Standing(share.grant, share.catalogID, c.account(), time.Now()) {
+		return err
+	}
+	return fault.Wrap(fault.Refused, err, "%s does not share %s with you any more", share.From, share.Catalog)
 }
 
 // covers reports whether an entry is at path or in the folder path.

@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/fault"
 )
 
 func (p *program) catalog() *cobra.Command {
@@ -32,7 +32,7 @@ func (p *program) catalogAdd() *cobra.Command {
 
 		ValidArgsFunction: completeSecondFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.scan(cmd.Context(), args[0], func(profile *client.Profile, progress func(client.ScanProgress)) (*client.ScanReport, error) {
+			return p.scan(args[0], func(profile *client.Profile, progress func(client.ScanProgress)) (*client.ScanReport, error) {
 				return profile.AddCatalog(cmd.Context(), args[0], args[1], progress)
 			})
 		},
@@ -48,7 +48,7 @@ func (p *program) catalogScan() *cobra.Command {
 		Args:              needs("NAME"),
 		ValidArgsFunction: p.completeCatalog,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.scan(cmd.Context(), args[0], func(profile *client.Profile, progress func(client.ScanProgress)) (*client.ScanReport, error) {
+			return p.scan(args[0], func(profile *client.Profile, progress func(client.ScanProgress)) (*client.ScanReport, error) {
 				return profile.ScanCatalog(cmd.Context(), args[0], progress)
 			})
 		},
@@ -58,7 +58,7 @@ func (p *program) catalogScan() *cobra.Command {
 // scan runs a scan and tells what it found. Files that were left out make it one that was
 // done in part.
 func (p *program) scan(
-	_ context.Context, name string, do func(*client.Profile, func(client.ScanProgress)) (*client.ScanReport, error),
+	name string, do func(*client.Profile, func(client.ScanProgress)) (*client.ScanReport, error),
 ) error {
 	profile, err := p.profile()
 	if err != nil {
@@ -72,22 +72,26 @@ func (p *program) scan(
 	if err != nil {
 		return err
 	}
-	if p.json {
-		p.out.object(report)
-	} else {
-		c := report.Catalog
-		p.out.line("%s: %s, %s", c.Name, count(c.Entries, "file", "files"), size(c.Bytes))
-		if other := report.Skipped - len(report.Problems); other > 0 {
-			p.err.line("%s left out: only plain files are shared", count(other, "link or special file", "links or special files"))
-		}
-		for _, problem := range report.Problems {
-			p.err.line("%s", problem)
-		}
-	}
-	if len(report.Problems) > 0 {
-		return partly{faultPartly(len(report.Problems))}
+	p.showScan(report)
+	if left := len(report.Problems); left > 0 {
+		return partly{fault.New(fault.Unavailable, "%s could not be read and stay out of the catalog", count(left, "file", "files"))}
 	}
 	return nil
+}
+
+func (p *program) showScan(report *client.ScanReport) {
+	if p.json {
+		p.out.object(report)
+		return
+	}
+	c := report.Catalog
+	p.out.line("%s: %s, %s", c.Name, count(c.Entries, "file", "files"), size(c.Bytes))
+	if other := report.Skipped - len(report.Problems); other > 0 {
+		p.err.line("%s left out: only plain files are shared", count(other, "link or special file", "links or special files"))
+	}
+	for _, problem := range report.Problems {
+		p.err.line("%s", problem)
+	}
 }
 
 func (p *program) catalogList() *cobra.Command {

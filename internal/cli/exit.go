@@ -31,11 +31,6 @@ type interrupted struct {
 
 func (e interrupted) Unwrap() error { return e.error }
 
-func faultPartly(left int) error {
-	return fault.New(fault.Unavailable, "%s could not be read and %s left out", count(left, "file", "files"),
-		map[bool]string{true: "was", false: "were"}[left == 1])
-}
-
 // finish says what went wrong, in one line, and gives the exit status for it.
 func (p *program) finish(ctx context.Context, err error) int {
 	var wrong *usageError

@@ -28,8 +28,12 @@ func (p *program) history() *cobra.Command {
 		for _, message := range messages {
 			p.message(message, "2006-01-02 15:04")
 		}
-		for _, why := range skipped {
-			p.warn("left out: %v", why)
+		switch len(skipped) {
+		case 0:
+		case 1:
+			p.warn("left out: %v", skipped[0])
+		default: // most often all for one reason: they were said before one came
+			p.warn("%d messages are left out; the first: %v", len(skipped), skipped[0])
 		}
 		return nil
 	})
