@@ -2,6 +2,12 @@ package trust_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -135,4 +141,65 @@ func TestWhatPassesForAnXKeyCanBeSealedTo(t *testing.T) {
 			t.Errorf("%s passes for an xkey, and sealing to it fails: %v", raw, err)
 		}
 	}
+}
+
+// TestABoxIsTheProtocols opens a box by RFC 9180 and docs/protocol/keys.md, written out.
+func TestABoxIsTheProtocols(t *testing.T) {
+	key := trust.NewXKey()
+	box := mustBox(t, key, "share", "context", "secret")
+	_, raw, err := nkeys.DecodeSeed(key.Seed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := openByHand(raw, []byte("\xffkeyhall/box/v1\x00share\x00context"), box)
+	if err != nil || string(got) != "secret" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func openByHand(private, info, box []byte) ([]byte, error) {
+	own, err := ecdh.X25519().NewPrivateKey(private)
+	if err != nil {
+		return nil, err
+	}
+	share, err := ecdh.X25519().NewPublicKey(box[:32])
+	if err != nil {
+		return nil, err
+	}
+	dh, err := own.ECDH(share)
+	if err != nil {
+		return nil, err
+	}
+	const kem, suite = "KEM\x00\x20", "HPKE\x00\x20\x00\x01\x00\x02"
+	shared := expand(extract("", kem, "eae_prk", dh), kem, "shared_secret", slices.Concat(box[:32], own.PublicKey().Bytes()), 32)
+	context := slices.Concat([]byte{0}, extract("", suite, "psk_id_hash", nil), extract("", suite, "info_hash", info))
+	secret := extract(string(shared), suite, "secret", nil)
+	block, err := aes.NewCipher(expand(secret, suite, "key", context, 32))
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Open(nil, expand(secret, suite, "base_nonce", context, 12), box[32:], nil)
+}
+
+// extract and expand are LabeledExtract and LabeledExpand of RFC 9180, section 4.
+func extract(salt, suite, label string, ikm []byte) []byte {
+	prk, err := hkdf.Extract(sha256.New, append([]byte("HPKE-v1"+suite+label), ikm...), []byte(salt))
+	if err != nil {
+		panic(err)
+	}
+	return prk
+}
+
+func expand(prk []byte, suite, label string, info []byte, length int) []byte {
+	labeled := binary.BigEndian.AppendUint16(nil, uint16(length))
+	labeled = append(append(labeled, "HPKE-v1"+suite+label...), info...)
+	key, err := hkdf.Expand(sha256.New, prk, string(labeled), length)
+	if err != nil {
+		panic(err)
+	}
+	return key
 }

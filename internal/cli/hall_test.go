@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"keyhall.dev/keyhall/internal/hubtest"
 )
 
@@ -140,6 +142,15 @@ func TestCredsAreForTheirOwnerAlone(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
+	}
+	nc, err := nats.Connect(made[0]["url"].(string),
+		nats.UserCredentials(made[0]["creds"].(string)), nats.CustomInboxPrefix(made[0]["inbox_prefix"].(string)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if answer, err := nc.Request("hub.stats.get", []byte("{}"), hubtest.Patience); err != nil || !json.Valid(answer.Data) {
+		t.Errorf("a NATS program with these creds: %v, %v", answer, err)
 	}
 	if got := run(t, home, "creds", "console"); got.status != exitFailed {
 		t.Errorf("made twice: %+v", got)

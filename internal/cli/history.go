@@ -17,10 +17,13 @@ func (p *program) history() *cobra.Command {
 		Args:    needs("ROOM"),
 	}
 	c.Flags().IntVar(&limit, "limit", 50, "how many messages at most")
-	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
+	c.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if limit < 1 || limit > maxHistory {
 			return wrong(cmd, "--limit is a number from 1 to %d", maxHistory)
 		}
+		return nil
+	}
+	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
 		messages, skipped, err := k.History(cmd.Context(), args[0], limit)
 		if err != nil {
 			return err

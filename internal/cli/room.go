@@ -118,16 +118,18 @@ func (p *program) roomGrant() *cobra.Command {
 	c.Flags().Var(&expires, "expires", "how long it lasts (default for good)")
 	_ = c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(
 		[]cobra.Completion{"reader", "writer", "moderator"}, cobra.ShellCompDirectiveNoFileComp))
-	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
-		as, err := client.ParseRole(role)
-		if err != nil {
+	c.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if _, err := client.ParseRole(role); err != nil {
 			return wrong(cmd, "%v", err)
 		}
-		person, err := k.GrantRoom(cmd.Context(), args[0], args[1], as, time.Duration(expires))
+		return nil
+	}
+	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
+		person, err := k.GrantRoom(cmd.Context(), args[0], args[1], client.Role(role), time.Duration(expires))
 		if err != nil {
 			return err
 		}
-		p.done("%s is in %s, as a %s.", person.Handle, args[0], as)
+		p.done("%s is in %s, as a %s.", person.Handle, args[0], role)
 		p.warnUnsure(person)
 		return nil
 	})

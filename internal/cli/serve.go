@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/trust"
 )
 
 const (
@@ -23,18 +26,16 @@ func (p *program) serve() *cobra.Command {
 		Short: "Serve your catalogs to those you share them with",
 		Long: "Serve catalogs until Ctrl-C: all of yours, or those that are named. They can be listed\n" +
 			"and read only while this runs, and only by whom you share them with. Changes in their\n" +
-			"folders are noticed.",
+			"folders are noticed; a catalog that is added later is served from the next start on.",
 		Example:           "  keyhall serve\n  keyhall serve films music --quiet &",
 		Args:              needs("[NAME...]"),
 		ValidArgsFunction: p.completeCatalogs,
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "do not show who reads what")
 	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
-		what := "all your catalogs"
-		if len(args) > 0 {
-			what = list(args, "and")
+		if err := p.announceServing(args); err != nil {
+			return err
 		}
-		p.done("Serving %s. Ctrl-C ends.", what)
 		if quiet {
 			return k.Serve(cmd.Context(), args, nil)
 		}
@@ -47,6 +48,30 @@ func (p *program) serve() *cobra.Command {
 		return err
 	})
 	return c
+}
+
+// announceServing says what is served. A name that is none of a catalog is left to Serve,
+// which refuses it.
+func (p *program) announceServing(names []string) error {
+	profile, err := p.profile()
+	if err != nil {
+		return err
+	}
+	catalogs, err := profile.Catalogs()
+	if err != nil {
+		return err
+	}
+	var what []string
+	for _, c := range catalogs {
+		asked := func(text string) bool { name, _ := trust.Name(text); return name == c.Name }
+		if len(names) == 0 || slices.ContainsFunc(names, asked) {
+			what = append(what, fmt.Sprintf("%s (%s, %s)", c.Name, count(c.Entries, "file", "files"), size(c.Bytes)))
+		}
+	}
+	if len(what) > 0 && len(what) >= len(names) {
+		p.done("Serving %s. Ctrl-C ends.", list(what, "and"))
+	}
+	return nil
 }
 
 // served is one answered request, with --json.

@@ -51,6 +51,10 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		"join x --invite kh-1":        `join needs a --handle`,
 		"invite --data x":             `--data goes with --admin`,
 		"up --attach nats://x":        `--attach and --creds go together`,
+		"verify bob":                  `there is nobody to ask here`,
+		"verify bob --show --words x": `--show asks and compares nothing`,
+		"history general --limit 0":   `--limit is a number from 1 to 500`,
+		"room grant g b --role king":  `"king" is no role`,
 		"up --log-level loud":         `"loud" is no log level`,
 	} {
 		got := run(t, t.TempDir(), strings.Fields(line)...)

@@ -35,10 +35,16 @@ func (p *program) verify() *cobra.Command {
 	}
 	c.Flags().StringVar(&words, "words", "", "the words that the other read to you; nothing is asked then")
 	c.Flags().BoolVar(&show, "show", false, "show the words and ask nothing")
-	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
-		if show && words != "" {
+	c.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case show && words != "":
 			return wrong(cmd, "--show asks and compares nothing; leave it out, or --words")
+		case !show && words == "" && (p.json || !isTerminal(p.sys.In)):
+			return wrong(cmd, "there is nobody to ask here; give --words or --show")
 		}
+		return nil
+	}
+	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
 		person, ours, err := k.Words(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -46,7 +52,7 @@ func (p *program) verify() *cobra.Command {
 		if person.Known == client.Self {
 			return fault.New(fault.Malformed, "that is you; verify is for comparing with others")
 		}
-		same, err := p.compare(cmd, person, ours, words, show)
+		same, err := p.compare(person, ours, words, show)
 		if err != nil {
 			return err
 		}
@@ -66,16 +72,13 @@ func (p *program) verify() *cobra.Command {
 
 // compare finds out whether the words are the same: from --words, or by asking. With show
 // it asks nothing, and the answer is no.
-func (p *program) compare(cmd *cobra.Command, person *client.Person, ours, theirs string, show bool) (bool, error) {
+func (p *program) compare(person *client.Person, ours, theirs string, show bool) (bool, error) {
 	if theirs != "" {
 		if !sameWords(ours, theirs) {
 			return false, fault.New(fault.Refused, "the words are not the same: check for a slip, and if there is none, "+
 				"do not trust that %s is who you think", person.Handle)
 		}
 		return true, nil
-	}
-	if !show && (p.json || !isTerminal(p.sys.In)) {
-		return false, wrong(cmd, "there is nobody to ask here; give --words or --show")
 	}
 	p.done("You and %s:", person.Handle)
 	p.done("")

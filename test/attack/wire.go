@@ -1,0 +1,157 @@
+package attack
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// answerTime is how long an answer may take; what gets none is refused by silence, and
+// needs a control beside it that gets one.
+const answerTime = 5 * time.Second
+
+// headers is a flag that may come many times.
+type headers nats.Header
+
+func (h headers) String() string { return "" }
+
+func (h headers) Set(text string) error {
+	key, value, found := strings.Cut(text, ":")
+	if !found {
+		return fmt.Errorf("write a header as KEY:VALUE")
+	}
+	h[key] = append(h[key], strings.TrimSpace(value))
+	return nil
+}
+
+func (h headers) on(msg *nats.Msg) *nats.Msg {
+	if len(h) > 0 {
+		msg.Header = nats.Header(h)
+	}
+	return msg
+}
+
+// connect logs in, and shows what the server says of the connection.
+func connect(c *call) error {
+	if err := c.parse(0, 0); err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	report("connected")
+	return nc.settle()
+}
+
+func subscribe(c *call) error {
+	if err := c.parse(1, 1); err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if _, err := nc.SubscribeSync(c.arg(0)); err != nil {
+		return err
+	}
+	if err := nc.settle(); err != nil {
+		return err
+	}
+	report("subscribed to %s", c.arg(0))
+	return nil
+}
+
+// listen shows every message that comes, until it is interrupted or thrown out.
+func listen(c *call) error {
+	if err := c.parse(1, -1); err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	gone := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(gone) })
+	for _, subject := range c.args {
+		_, err := nc.Subscribe(subject, func(msg *nats.Msg) {
+			report("heard %s %q %q", msg.Subject, msg.Header, msg.Data)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := nc.settle(); err != nil {
+		return err
+	}
+	report("listening")
+	select {
+	case <-c.ctx.Done():
+		return nil
+	case <-gone:
+		return fmt.Errorf("%w: the server closed the connection: %v", errRefused, nc.LastError())
+	}
+}
+
+func publish(c *call) error {
+	head := headers{}
+	c.flags.Var(head, "header", "a header")
+	reply := c.flags.String("reply", "", "the reply subject")
+	if err := c.parse(1, 2); err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	msg := head.on(&nats.Msg{Subject: c.arg(0), Reply: *reply, Data: []byte(c.arg(1))})
+	if err := nc.PublishMsg(msg); err != nil {
+		return err
+	}
+	if err := nc.settle(); err != nil {
+		return err
+	}
+	report("published to %s", c.arg(0))
+	return nil
+}
+
+func request(c *call) error {
+	head := headers{}
+	c.flags.Var(head, "header", "a header")
+	if err := c.parse(1, 2); err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	answer, err := nc.ask(head.on(&nats.Msg{Subject: c.arg(0), Data: []byte(c.arg(1))}))
+	if err != nil {
+		return err
+	}
+	report("%s", answer.Data)
+	return nil
+}
+
+// ask sends a request and waits for its answer. An error that a service gave is returned.
+func (l *line) ask(msg *nats.Msg) (*nats.Msg, error) {
+	answer, err := l.RequestMsg(msg, answerTime)
+	if err != nil {
+		if denied := l.settle(); denied != nil {
+			return nil, denied
+		}
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return nil, fmt.Errorf("%w: %s: %s", errRefused, code, answer.Header.Get(micro.ErrorHeader))
+	}
+	return answer, nil
+}

@@ -1,0 +1,85 @@
+// Package script_test runs the scripts in script/: what people do with the real program,
+// each with a real hub of its own, and what an attacker tries beside them.
+//
+// In a script `keyhall` is the program itself as a separate process, and `attack` the
+// attacker's (package test/attack). The other commands beyond testscript's own are:
+//
+//	hub start|stop|kill|restart [NAME]   a hub with its data in $WORK/NAME; sets $HUB, $HUB_NATS,
+//	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …)
+//	hub restore DIR [NAME]               stops the hub and puts a copy of its data back
+//	as NAME                              from here on with the profile of NAME
+//	members NAME...                      they join; the first by the host's invite
+//	start NAME COMMAND...                run in the background, output to $WORK/.log
+//	await NAME PATTERN                   until its output matches
+//	finish [-kill] NAME [STATUS]         interrupt it, wait for it, check its exit status
+//	ended NAME [STATUS]                  wait for its own end, check its exit status
+//	exits STATUS COMMAND...              run it and check its exit status exactly
+//	until [!] COMMAND...                 run it again until it succeeds (with !: fails)
+//	json VAR FIELD [KEY=VALUE...]        $VAR from the JSON lines of the last output
+//	fill FILE BYTES [SEED]               a file of bytes that look random
+//	[!] same FILE FILE                   byte for byte
+//	[!] traces FILE DIR...               the content of FILE stands in some file below DIR
+//	[!] parts DIR                        an unfinished download lies below DIR
+//	filename FILE GO-QUOTED-NAME         give FILE a name that a script can't spell
+package script_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyhall.dev/keyhall/internal/cli"
+	"keyhall.dev/keyhall/test/attack"
+)
+
+// atOnce is how many scripts run at a time: each has a hub of its own, and the programs
+// of several people.
+const atOnce = "2"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){
+		"keyhall": func() { os.Exit(cli.Main()) },
+		"attack":  func() { os.Exit(attack.Main()) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "script",
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"hub": hubCommand, "as": as, "members": members,
+			"start": startCommand, "await": await, "finish": finish, "ended": ended,
+			"exits": exits, "until": until, "json": jsonField,
+			"fill": fill, "same": same, "traces": traces, "parts": parts, "filename": filename,
+		},
+		Condition: condition,
+		RequireUniqueNames: true,
+	})
+}
+
+// setup gives a script a home folder that is nobody's, so that no profile of whoever runs
+// the tests is ever touched.
+func setup(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home", "nobody")
+	env.Setenv("HOME", home)
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+	env.Setenv("XDG_DATA_HOME", filepath.Join(home, ".local", "share"))
+	env.Setenv("TZ", "UTC")
+	env.Values[stageKey{}] = newStage(env.WorkDir)
+	return os.MkdirAll(home, 0o700)
+}
+
+// condition knows [root]: whom the permissions of files do not stop.
+func condition(name string) (bool, error) {
+	if name == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	return false, errUnknownCondition(name)
+}
