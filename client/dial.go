@@ -57,13 +57,13 @@ func dial(ctx context.Context, at *discovered, origin string, l login) (*nats.Co
 		}
 		last = err
 	}
-	return nil, loginError(last)
+	return nil, loginError(origin, last)
 }
 
-func loginError(err error) error {
+func loginError(origin string, err error) error {
 	switch {
-	case err == nil:
-		return fault.New(fault.Unavailable, "none of the hub's NATS addresses can be reached from here")
+	case err == nil, errors.Is(err, nats.ErrNoServers):
+		return fault.Wrap(fault.Unavailable, err, "the hub at %s does not answer; is it running, and can it be reached from here?", origin)
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fault.Wrap(fault.Refused, err, "the hub refused the login: the invite or the device is not, or no longer, valid there")
 	}

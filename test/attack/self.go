@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -68,10 +67,10 @@ type site struct {
 }
 
 // where is the hub at $HUB, whose word is taken for everything.
-func where(ctx context.Context) (*site, error) { return look(ctx, os.Getenv("HUB")) }
-
-func look(ctx context.Context, origin string) (*site, error) {
-	proof, err := askProof(ctx, origin, rand.Text())
+func where(ctx context.Context) (*site, error) {
+	var challenge [32]byte
+	rand.Read(challenge[:])
+	proof, err := askProof(ctx, os.Getenv("HUB"), hex.EncodeToString(challenge[:]))
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +82,8 @@ func look(ctx context.Context, origin string) (*site, error) {
 	return at, json.Unmarshal([]byte(proof.Document), &at.document)
 }
 
-// askProof has a hub prove itself on a challenge made of seed.
-func askProof(ctx context.Context, origin, seed string) (*api.Proof, error) {
-	challenge := hex.EncodeToString([]byte(fmt.Sprintf("%032.32s", seed)))
+// askProof has a hub prove itself on a challenge of 64 hexadecimal digits.
+func askProof(ctx context.Context, origin, challenge string) (*api.Proof, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/.well-known/keyhall?challenge="+challenge, nil)
 	if err != nil {
 		return nil, err
