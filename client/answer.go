@@ -155,7 +155,7 @@ func (s *server) begin(
 			return nil, &seal.Reason{Code: seal.CodeRefused, Message: "this catalog is not shared with you, or not any more"}
 		}
 	}
-	content, reason := s.content(s.catalogs[catalog], request)
+	content, reason := s.content(s.catalog(catalog), request)
 	if reason != nil {
 		return nil, reason
 	}
@@ -289,7 +289,7 @@ func (s *server) tell(catalog, reader, path, outcome string) {
 		return
 	}
 	name := catalog
-	if v := s.catalogs[catalog]; v != nil {
+	if v := s.catalog(catalog); v != nil {
 		name = v.file.Name
 	}
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
@@ -174,12 +175,20 @@ func (p *Profile) catalog(text string) (catalogFile, error) {
 	return catalogFile{}, fault.New(fault.NotFound, "you have no catalog called %s; keyhall catalog list shows yours", name)
 }
 
-// RemoveCatalog forgets a catalog; its folder stays as it is. Shares of it serve nothing
-// any more.
+// RemoveCatalog forgets a catalog that is shared with nobody; its folder stays as it is.
 func (p *Profile) RemoveCatalog(name string) error {
 	file, err := p.catalog(name)
 	if err != nil {
 		return err
+	}
+	var own page
+	if err := p.read(pageFile(p.Settings.Account), &own); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for id, g := range own.Shares.Granted {
+		if own.Shares.Standing(id, file.ID, g.To, time.Now()) {
+			return fault.New(fault.Refused, "%s is still shared; keyhall shares shows with whom, keyhall unshare ends it", file.Name)
+		}
 	}
 	if err := os.RemoveAll(p.path("catalogs/" + file.ID)); err != nil {
 		return fmt.Errorf("remove catalog: %w", err)

@@ -35,7 +35,8 @@ type login struct {
 }
 
 // dial connects to a hub: to its NATS port where that is reachable, otherwise through its
-// HTTP origin.
+// HTTP origin. A port that does not let us in may be another NATS server's; the origin is
+// asked before we give up.
 func dial(ctx context.Context, at *discovered, origin string, l login) (*nats.Conn, error) {
 	natsURLs, websocket, path := at.addresses(origin)
 	options := append(l.connection(), l.options...)
@@ -44,20 +45,49 @@ func dial(ctx context.Context, at *discovered, origin string, l login) (*nats.Co
 		if !reachable(ctx, address) {
 			continue
 		}
-		nc, err := nats.Connect(address, options...)
+		nc, err := connect(ctx, address, options)
 		if err == nil {
 			return nc, nil
 		}
 		last = err
 	}
-	if last == nil && websocket != "" {
-		nc, err := nats.Connect(websocket, append(options, nats.ProxyPath(path))...)
+	if websocket != "" {
+		nc, err := connect(ctx, websocket, append(options, nats.ProxyPath(path)))
 		if err == nil {
 			return nc, nil
 		}
-		last = err
+		if last == nil || !errors.Is(err, nats.ErrNoServers) {
+			last = err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	return nil, loginError(origin, last)
+}
+
+// connect is nats.Connect for as long as ctx lasts.
+func connect(ctx context.Context, address string, options []nats.Option) (*nats.Conn, error) {
+	type result struct {
+		nc  *nats.Conn
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		nc, err := nats.Connect(address, options...)
+		done <- result{nc, err}
+	}()
+	select {
+	case r := <-done:
+		return r.nc, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.nc != nil {
+				r.nc.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 func loginError(origin string, err error) error {

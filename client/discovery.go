@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -77,18 +78,37 @@ func fetchProof(ctx context.Context, endpoint, origin string) (*api.Proof, error
 	return answer, nil
 }
 
-// addresses are the NATS addresses to try, in order: the NATS port, then the WebSocket of
-// the hub's HTTP origin, with its path.
-func (d *discovered) addresses(origin string) (nats []string, websocket, path string) {
+// addresses are the NATS addresses to try, in order: the NATS ports, then the WebSocket of
+// the hub's HTTP origin, with its path. A port without a host is at the origin's; one at
+// loopback is of use only on the hub's own machine.
+func (d *discovered) addresses(origin string) (natsURLs []string, websocket, path string) {
+	base, err := url.Parse(origin)
+	if err != nil {
+		return nil, "", ""
+	}
+	for _, text := range d.document.NATS {
+		address, err := url.Parse(text)
+		if err != nil || address.Port() == "" {
+			continue
+		}
+		switch {
+		case address.Hostname() == "":
+			address.Host = net.JoinHostPort(base.Hostname(), address.Port())
+		case isLoopback(address.Hostname()) && !isLoopback(base.Hostname()):
+			continue
+		}
+		natsURLs = append(natsURLs, address.String())
+	}
 	if strings.HasPrefix(d.document.WebSocket, "/") {
-		base, err := url.Parse(origin)
-		if err == nil {
-			scheme := "ws"
-			if base.Scheme == "https" {
-				scheme = "wss"
-			}
-			return d.document.NATS, scheme + "://" + base.Host, d.document.WebSocket
+		websocket, path = "ws://"+base.Host, d.document.WebSocket
+		if base.Scheme == "https" {
+			websocket = "wss://" + base.Host
 		}
 	}
-	return d.document.NATS, "", ""
+	return natsURLs, websocket, path
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -229,7 +229,7 @@ func (d *doctor) webSocket() {
 	options := append(d.login().connection(), nats.ProxyPath(path))
 	nc, err := nats.Connect(socket, options...)
 	if err != nil {
-		d.failed("WebSocket", loginError(err), "a proxy in front of the hub must pass WebSockets on")
+		d.failed("WebSocket", loginError(d.p.Settings.URL, err), "a proxy in front of the hub must pass WebSockets on")
 		return
 	}
 	nc.Close()

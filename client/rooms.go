@@ -182,8 +182,12 @@ func (c *Client) GrantRoom(ctx context.Context, room, who string, role Role, lif
 // handOver puts the current epoch's key into a grant, where there is one to hand over.
 func (c *Client) handOver(known *roomPage, person *Person, body *chain.GrantRoomBody) error {
 	room := &known.Room
-	if room.Kind != chain.Sealed || room.Current.IsZero() {
+	current := room.Epochs[room.Current.String()]
+	if room.Kind != chain.Sealed || current == nil || current.Boxes[person.Account] != nil {
 		return nil
+	}
+	if len(room.Members[person.Account]) > 0 {
+		return nil // who was away does not read what was said meanwhile: the next sender begins an epoch
 	}
 	key, err := c.rooms.epochKey(known, room.Current)
 	if err != nil {
@@ -233,7 +237,13 @@ func (c *Client) LeaveRoom(ctx context.Context, room string) error {
 	}
 	c.rooms.mu.Lock()
 	defer c.rooms.mu.Unlock()
-	_, err = c.rooms.append(ctx, found.ID, chain.LeaveRoom, func(context.Context, *roomPage) (any, error) {
+	_, err = c.rooms.append(ctx, found.ID, chain.LeaveRoom, func(_ context.Context, known *roomPage) (any, error) {
+		if known.Room.Creator == c.account() {
+			return nil, fault.New(fault.Refused, "you created %s; its creator cannot leave it", found.Room)
+		}
+		if _, member := known.Room.RoleOf(c.account(), time.Now()); !member {
+			return nil, fault.New(fault.NotFound, "you are not in %s", found.Room)
+		}
 		return chain.LeaveRoomBody{}, nil
 	})
 	return err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +29,9 @@ const (
 	opensAtOnce     = 1000
 	openWorkers     = 8
 	readWorkers     = 8
+	queued          = 1024 // messages that wait for a worker
 	rescanEvery     = 30 * time.Second
+	lookEvery       = time.Second // for catalogs that were added
 	flushBeforeExit = 2 * time.Second
 )
 
@@ -45,12 +49,16 @@ type server struct {
 	c         *Client
 	node      string // id of this serving program
 	report    func(ServeReport)
-	catalogs  map[string]*served // by catalog id
+	all       bool // whether catalogs that are added later are served as well
+	opens     chan *nats.Msg
+	reads     chan *nats.Msg
 	rights    *rights
 	transfers *transfers
 	buffers   *sync.Pool // of block messages
 
 	mu       sync.Mutex
+	catalogs map[string]*served // by catalog id
+	subs     []*nats.Subscription
 	answered map[[32]byte]time.Time // opens that were answered, until they expire
 	limits   map[string]*rate.Limiter
 }
@@ -76,7 +84,8 @@ func (c *Client) Serve(ctx context.Context, names []string, report func(ServeRep
 // reached: ready is called once then.
 func (c *Client) ServeReady(ctx context.Context, names []string, ready func(), report func(ServeReport)) error {
 	s := &server{
-		c: c, node: trust.NewID(), report: report, catalogs: make(map[string]*served),
+		c: c, node: trust.NewID(), report: report, all: len(names) == 0, catalogs: make(map[string]*served),
+		opens: make(chan *nats.Msg, queued), reads: make(chan *nats.Msg, queued),
 		answered: make(map[[32]byte]time.Time), limits: make(map[string]*rate.Limiter),
 		transfers: newTransfers(), buffers: newBlockBuffers(),
 	}
@@ -85,43 +94,72 @@ func (c *Client) ServeReady(ctx context.Context, names []string, ready func(), r
 		return err
 	}
 	s.rights = newRights(own)
-	if err := s.openCatalogs(names); err != nil {
-		return err
-	}
-	defer s.close()
-	return s.run(ctx, ready)
-}
-
-func (s *server) openCatalogs(names []string) error {
-	files, err := s.c.profile.catalogFiles()
+	files, err := s.wanted(names)
 	if err != nil {
 		return err
-	}
-	if len(names) > 0 {
-		files = nil
-		for _, name := range names {
-			file, err := s.c.profile.catalog(name)
-			if err != nil {
-				return err
-			}
-			files = append(files, file)
-		}
 	}
 	if len(files) == 0 {
 		return fault.New(fault.NotFound, "you have no catalogs to serve; keyhall catalog add makes one")
 	}
-	for _, file := range files {
-		root, err := os.OpenRoot(file.Dir)
-		if err != nil {
-			return scanError(file, err)
-		}
-		s.catalogs[file.ID] = &served{file: file, root: root}
+	defer s.close()
+	return s.run(ctx, files, ready)
+}
+
+// wanted are the catalogs to serve.
+func (s *server) wanted(names []string) ([]catalogFile, error) {
+	if len(names) == 0 {
+		return s.c.profile.catalogFiles()
 	}
+	var files []catalogFile
+	for _, name := range names {
+		file, err := s.c.profile.catalog(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// add begins to serve a catalog.
+func (s *server) add(file catalogFile) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.catalogs[file.ID] != nil {
+		return nil
+	}
+	root, err := os.OpenRoot(file.Dir)
+	if err != nil {
+		return scanError(file, err)
+	}
+	s.catalogs[file.ID] = &served{file: file, root: root}
+	open, err := s.c.nc.ChanQueueSubscribe("catalog.*."+file.ID+".open", "serve", s.opens)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	read, err := s.c.nc.ChanSubscribe("catalog.*."+file.ID+".read."+s.node, s.reads)
+	if err != nil {
+		return errors.Join(fmt.Errorf("serve: %w", err), open.Unsubscribe())
+	}
+	s.subs = append(s.subs, open, read)
 	return nil
 }
 
+// catalog is a catalog that is served; nil for another.
+func (s *server) catalog(id string) *served {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.catalogs[id]
+}
+
+func (s *server) served() []*served {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.catalogs))
+}
+
 func (s *server) close() {
-	for _, one := range s.catalogs {
+	for _, one := range s.served() {
 		_ = one.root.Close()
 	}
 	s.transfers.closeAll()
@@ -129,16 +167,15 @@ func (s *server) close() {
 
 // run answers until ctx ends. Opens and reads have workers of their own, so that neither
 // keeps the other waiting.
-func (s *server) run(ctx context.Context, ready func()) error {
+func (s *server) run(ctx context.Context, files []catalogFile, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
-	opens, reads := make(chan *nats.Msg, 1024), make(chan *nats.Msg, 1024)
 	var workers sync.WaitGroup
 	stop := make(chan struct{})
 	for range openWorkers {
-		workers.Go(func() { work(stop, opens, func(m *nats.Msg) { s.open(ctx, m) }) })
+		workers.Go(func() { work(stop, s.opens, func(m *nats.Msg) { s.open(ctx, m) }) })
 	}
 	for range readWorkers {
-		workers.Go(func() { work(stop, reads, s.read) })
+		workers.Go(func() { work(stop, s.reads, s.read) })
 	}
 	workers.Go(func() { s.rescan(ctx) })
 	workers.Go(func() { s.transfers.expire(ctx) })
@@ -146,12 +183,14 @@ func (s *server) run(ctx context.Context, ready func()) error {
 	defer close(stop)
 	defer cancel()
 
-	subs, err := s.subscribe(ctx, opens, reads)
+	err := s.subscribe(ctx, files)
 	if err == nil {
 		ready()
-		<-ctx.Done()
+		s.watchCatalogs(ctx)
 	}
-	for _, sub := range subs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
 		_ = sub.Unsubscribe() // from here on nobody is told that we are here
 	}
 	_ = s.c.nc.FlushTimeout(flushBeforeExit)
@@ -169,28 +208,44 @@ func work(stop <-chan struct{}, messages <-chan *nats.Msg, do func(*nats.Msg)) {
 	}
 }
 
-func (s *server) subscribe(ctx context.Context, opens, reads chan *nats.Msg) ([]*nats.Subscription, error) {
-	var subs []*nats.Subscription
-	add := func(sub *nats.Subscription, err error) error {
+func (s *server) subscribe(ctx context.Context, files []catalogFile) error {
+	own, err := s.c.nc.Subscribe(ownChain, func(m *nats.Msg) { s.ownEvent(ctx, m) })
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	s.subs = append(s.subs, own)
+	for _, file := range files {
+		if err = s.add(file); err != nil && !s.all {
+			return err
+		}
+	}
+	if len(s.served()) == 0 {
+		return err
+	}
+	return s.c.nc.FlushTimeout(openTime)
+}
+
+// watchCatalogs serves catalogs that are added while others are served, until ctx ends.
+func (s *server) watchCatalogs(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if !s.all {
+			continue
+		}
+		files, err := s.c.profile.catalogFiles()
 		if err != nil {
-			return fmt.Errorf("serve: %w", err)
+			continue // a file that is being written is read the next time
 		}
-		subs = append(subs, sub)
-		return nil
-	}
-	if err := add(s.c.nc.Subscribe(ownChain, func(m *nats.Msg) { s.ownEvent(ctx, m) })); err != nil {
-		return subs, err
-	}
-	for id := range s.catalogs {
-		open := "catalog.*." + id + ".open"
-		if err := add(s.c.nc.ChanQueueSubscribe(open, "serve", opens)); err != nil {
-			return subs, err
-		}
-		if err := add(s.c.nc.ChanSubscribe("catalog.*."+id+".read."+s.node, reads)); err != nil {
-			return subs, err
+		for _, file := range files {
+			_ = s.add(file) // a folder that is away may come back
 		}
 	}
-	return subs, s.c.nc.FlushTimeout(openTime)
 }
 
 // ownEvent takes notice of what the member just did with another program: the end of a
@@ -223,7 +278,7 @@ func (s *server) refreshRights(ctx context.Context) {
 // rescan looks for changes in the folders from time to time.
 func (s *server) rescan(ctx context.Context) {
 	for {
-		for _, one := range s.catalogs {
+		for _, one := range s.served() {
 			if ctx.Err() == nil {
 				_, _ = s.c.profile.scan(ctx, one.file, nil) // the next open says what is wrong
 			}
@@ -282,6 +337,9 @@ func (v *served) list(p *Profile) (*memoryContent, error) {
 
 // content opens what a request asks for.
 func (s *server) content(v *served, request seal.Request) (content, *seal.Reason) {
+	if v == nil {
+		return nil, &seal.Reason{Code: seal.CodeUnavailable, Message: "the catalog is not served here"}
+	}
 	if request.Entry == "" {
 		listing, err := v.list(s.c.profile)
 		if err != nil {

@@ -36,21 +36,27 @@ type Session struct {
 	messages chan Message
 	problems chan error
 
-	ctx    context.Context //nolint:containedctx // ends with the session, which outlives its making
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
+	ctx     context.Context //nolint:containedctx // ends with the session, which outlives its making
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+	closing sync.Once
+
+	feeds map[string]*feed // by room id
+
+	delivery sync.Mutex // held while a message is handed over, and when the channel closes
 
 	mu      sync.Mutex
-	feeds   map[string]*feed // by room id
 	waiting map[string]context.CancelCauseFunc
 }
 
 // feed is one room of a session.
 type feed struct {
-	room *Room
+	room  *Room
+	ready chan struct{} // closed when past and known are set
 
 	mu    sync.Mutex
-	known uint64 // newest sequence that was handled
+	known uint64      // newest sequence that was handled
+	past  []api.Entry // to be shown first
 }
 
 // Enter connects to rooms, by name or id, and shows up to backlog of each room's newest
@@ -66,7 +72,7 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 		if err != nil {
 			return nil, err
 		}
-		s.feeds[room.ID] = &feed{room: room}
+		s.feeds[room.ID] = &feed{room: room, ready: make(chan struct{})}
 		ids = append(ids, room.ID)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -91,39 +97,48 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 	return s, nil
 }
 
-// subscribe listens before it reads the past, so that nothing falls between.
+// subscribe listens before it reads the past, so that nothing falls between: what comes
+// live waits until the past was handed over.
 func (s *Session) subscribe(ctx context.Context, backlog int) error {
+	var err error
 	for id, f := range s.feeds {
 		f.mu.Lock()
-		defer f.mu.Unlock()
-		if _, err := s.nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); err != nil {
-			return fmt.Errorf("subscribe to room: %w", err)
+		if _, subErr := s.nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); subErr != nil {
+			err = fmt.Errorf("subscribe to room: %w", subErr)
 		}
+		s.tasks.Go(func() {
+			defer f.mu.Unlock()
+			<-f.ready
+			s.show(f, f.past, false)
+			f.past = nil
+		})
 	}
-	if err := s.nc.FlushTimeout(publishTime); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the hub's rooms do not answer: %v", err)
+	if flushErr := s.nc.FlushTimeout(publishTime); flushErr != nil && err == nil {
+		err = fault.Wrap(fault.Unavailable, flushErr, "the hub's rooms do not answer: %v", flushErr)
 	}
 	for _, f := range s.feeds {
-		if err := s.start(ctx, f, backlog); err != nil {
-			return err
+		if err == nil {
+			err = s.readPast(ctx, f, backlog)
 		}
+		close(f.ready)
 	}
-	s.tasks.Go(s.watchHeads)
-	return nil
+	if err == nil {
+		s.tasks.Go(s.watchHeads)
+	}
+	return err
 }
 
-// start shows a room's newest messages; f.mu is held.
-func (s *Session) start(ctx context.Context, f *feed, backlog int) error {
+// readPast fetches a room's newest messages.
+func (s *Session) readPast(ctx context.Context, f *feed, backlog int) error {
 	var history api.History
 	request := api.HistoryRequest{Room: f.room.ID, Last: true, Limit: max(backlog, 1)}
 	if err := s.c.call(ctx, "rooms.history", request, &history); err != nil {
 		return err
 	}
 	f.known = history.Last
-	if backlog == 0 {
-		return nil
+	if backlog > 0 {
+		f.past = history.Messages
 	}
-	s.show(f, history.Messages, false)
 	return nil
 }
 
@@ -143,6 +158,24 @@ func (s *Session) Close() {
 		f.mu.Lock() // a delivery in progress ends with the context
 		s.saveRead(f)
 		f.mu.Unlock()
+	}
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	s.closing.Do(func() { close(s.messages) })
+}
+
+// deliver hands a message over; false when the session ends.
+func (s *Session) deliver(message *Message) bool {
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	select {
+	case s.messages <- *message:
+		return true
+	case <-s.ctx.Done():
+		return false
 	}
 }
 
@@ -235,9 +268,7 @@ func (s *Session) show(f *feed, entries []api.Entry, live bool) {
 			s.problem(fmt.Errorf("message %d in %s: %w", entry.Seq, f.room.Room, err))
 			continue
 		}
-		select {
-		case s.messages <- *message:
-		case <-s.ctx.Done():
+		if !s.deliver(message) {
 			return
 		}
 	}
@@ -289,9 +320,8 @@ func (s *Session) refresh(f *feed) {
 	}
 }
 
-// Say sends a message to a room of the session and waits until it is stored. It returns
-// the room's sequence of the message.
-func (s *Session) Say(ctx context.Context, room, text string) (uint64, error) {
+// Say sends a message to a room of the session and waits until it is stored.
+func (s *Session) Say(ctx context.Context, room, text string) (*Message, error) {
 	var at *feed
 	for _, f := range s.feeds {
 		if f.room.Room == room || f.room.ID == room {
@@ -299,15 +329,21 @@ func (s *Session) Say(ctx context.Context, room, text string) (uint64, error) {
 		}
 	}
 	if at == nil {
-		return 0, fault.Wrap(fault.NotFound, ErrNotInRoom, "this session is not in %s", room)
+		return nil, fault.Wrap(fault.NotFound, ErrNotInRoom, "this session is not in %s", room)
 	}
 	s.c.rooms.mu.Lock()
 	ev, err := s.c.rooms.compose(ctx, at.room.ID, text)
 	s.c.rooms.mu.Unlock()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return s.publish(ctx, ev)
+	seq, err := s.publish(ctx, ev)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{
+		Room: at.room.Room, Seq: seq, Author: s.c.profile.Settings.Handle, Time: ev.Time, Text: text, ID: ev.ID.String(),
+	}, nil
 }
 
 // publish sends the event until the stream has acknowledged it; the same event twice is
@@ -392,15 +428,8 @@ func (c *Client) Say(ctx context.Context, room, text string) (*Message, error) {
 		return nil, err
 	}
 	defer session.Close()
-	var at *feed
-	for _, f := range session.feeds {
-		at = f
+	for id := range session.feeds {
+		return session.Say(ctx, id, text)
 	}
-	seq, err := session.Say(ctx, at.room.ID, text)
-	if err != nil {
-		return nil, err
-	}
-	return &Message{
-		Room: at.room.Room, Seq: seq, Author: c.profile.Settings.Handle, Time: time.Now().UTC(), Text: text,
-	}, nil
+	return nil, ErrNotInRoom
 }

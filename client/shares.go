@@ -34,7 +34,8 @@ type InboxItem struct {
 }
 
 // Share shares a catalog with a person, for life, or for good if life is 0. What the
-// person may know of it is sealed to them; the hub learns that something is shared.
+// person may know of it is sealed to them; the hub learns that something is shared. To
+// share again changes when the share ends, and invites once more somebody who declined.
 func (c *Client) Share(ctx context.Context, catalog, who string, life time.Duration) (*Person, error) {
 	file, err := c.profile.catalog(catalog)
 	if err != nil {
@@ -52,19 +53,19 @@ func (c *Client) Share(ctx context.Context, catalog, who string, life time.Durat
 		return nil, err
 	}
 	_, err = c.append(ctx, "shares", chain.Grant, func(own *page) (any, error) {
-		now := time.Now()
+		grant := trust.NewID()
 		for id, g := range own.Shares.Granted {
-			if own.Shares.Standing(id, file.ID, person.Account, now) && g.Expires.Equal(expires) {
-				return nil, fault.New(fault.Taken, "%s is shared with %s already", file.Name, person.Handle)
+			if g.Catalog == file.ID && g.To == person.Account {
+				grant = id
 			}
 		}
-		return c.grant(file, person, expires)
+		return c.grant(grant, file, person, expires)
 	})
 	return person, err
 }
 
-func (c *Client) grant(file catalogFile, person *Person, expires time.Time) (*chain.GrantBody, error) {
-	body := &chain.GrantBody{Grant: trust.NewID(), Catalog: file.ID, To: person.Account, Expires: expires}
+func (c *Client) grant(grant string, file catalogFile, person *Person, expires time.Time) (*chain.GrantBody, error) {
+	body := &chain.GrantBody{Grant: grant, Catalog: file.ID, To: person.Account, Expires: expires}
 	about, err := trust.Canonical(chain.SealedShare{Name: file.Name})
 	if err != nil {
 		return nil, err

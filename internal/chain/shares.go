@@ -67,6 +67,7 @@ func (s *Shares) grant(ev *event.Event) error {
 	if err := checkShareKeys(ev.Type, body.Grant, body.To); err != nil {
 		return err
 	}
+	known := s.Granted[body.Grant]
 	switch _, err := trust.ParseID(body.Catalog); {
 	case err != nil:
 		return bad(ev.Type, "catalog: %v", err)
@@ -76,9 +77,9 @@ func (s *Shares) grant(ev *event.Event) error {
 		return bad(ev.Type, "sealed part of %d bytes", len(body.Sealed))
 	case !wholeSecond(body.Expires) || (!body.Expires.IsZero() && !body.Expires.After(ev.Time)):
 		return bad(ev.Type, "it expires before it begins")
-	case s.Granted[body.Grant] != nil:
+	case known != nil && (known.Catalog != body.Catalog || known.To != body.To):
 		return bad(ev.Type, "the grant id is in use")
-	case len(s.Granted) >= MaxShares:
+	case known == nil && len(s.Granted) >= MaxShares:
 		return bad(ev.Type, "more than %d shares; end some first", MaxShares)
 	}
 	if s.Granted == nil {
@@ -99,7 +100,7 @@ func (s *Shares) accept(ev *event.Event) error {
 	if _, err := trust.ParseID(body.Catalog); err != nil {
 		return bad(ev.Type, "catalog: %v", err)
 	}
-	if len(s.Taken) >= MaxShares {
+	if len(s.Taken) >= MaxShares && s.Taken[body.Grant] == nil {
 		return bad(ev.Type, "more than %d accepted shares; decline some first", MaxShares)
 	}
 	if s.Taken == nil {

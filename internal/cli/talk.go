@@ -106,10 +106,10 @@ func (t *talk) read(ctx context.Context) {
 // say sends a line. At a terminal a refusal is shown and the chat goes on; in a pipe,
 // where nobody sees it, it ends.
 func (t *talk) say(ctx context.Context, text string) error {
-	seq, err := t.session.Say(ctx, t.room.ID, text)
+	said, err := t.session.Say(ctx, t.room.ID, text)
 	switch {
 	case err == nil:
-		t.away[seq] = true
+		t.away[said.Seq] = true
 		t.erase(text)
 		return nil
 	case ctx.Err() != nil:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -166,7 +167,7 @@ func (h *Hub) run(name string, part func() error) {
 }
 
 func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
-	document := api.Document{Version: 1, NATS: strings.Split(h.bus.ClientURL(), ","), Sentinel: h.keys.Sentinel}
+	document := api.Document{Version: 1, NATS: h.announced(), Sentinel: h.keys.Sentinel}
 	if socket != "" {
 		document.WebSocket = httpd.SocketPath
 	}
@@ -184,6 +185,22 @@ func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
 	h.http = server
 	h.closers = append(h.closers, server.Close)
 	return nil
+}
+
+// announced are the NATS addresses that members are told. A listener on every interface
+// has no host of its own: members use the one they know the hub by.
+func (h *Hub) announced() []string {
+	addresses := strings.Split(h.bus.ClientURL(), ",")
+	host, _, err := net.SplitHostPort(h.options.NATS)
+	if h.options.Attach != nil || err != nil {
+		return addresses
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		if _, port, err := net.SplitHostPort(strings.TrimPrefix(addresses[0], "nats://")); err == nil {
+			return []string{"nats://:" + port}
+		}
+	}
+	return addresses
 }
 
 // firstInvite makes the host's invite on the first start, when nobody was invited yet.

@@ -1,12 +1,9 @@
 package attack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -14,7 +11,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"keyhall.dev/keyhall/event"
-	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/natsd"
 )
 
@@ -112,4 +108,3 @@ func recollect(path, hub string) (*hall, error) {
 	}
 	return h, nil
 }
-

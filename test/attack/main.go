@@ -59,11 +59,12 @@ func verbs() map[string]verb {
 		"epoch":     {"epoch [-spoil ACCOUNT] [-only ACCOUNT] [-name NAME] ROOM", false, newEpoch},
 		"say":       {"say [-author A] [-subject A] [-old] [-times N] [-header K:V] [-hub DIR] ROOM TEXT", false, say},
 		"recall":    {"recall ROOM", false, recall},
+		"keep":      {"keep ROOM FILE", false, keep},
 		"open":      {"open [flags] OWNER CATALOG GRANT [ENTRY]", false, open},
-		"own":       {"own [-listing FILE] [-liar] CATALOG", true, own},
+		"own":       {"own [flags] CATALOG LISTING CONTENT", true, own},
 		"admit":     {"admit [flags] CODE HANDLE", false, admit},
 		"lineage":   {"lineage N PREFIX", false, lineage},
-		"pose":      {"pose [-proof honest|stale|none] HUB_URL", true, pose},
+		"pose":      {"pose -proof relayed|stale|rewritten HUB_URL", true, pose},
 	}
 }
 

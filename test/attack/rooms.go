@@ -299,7 +299,10 @@ func (m *message) seal(c *call, s *self, room string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return ev.Encode(), ev.Sign(signer)
+	if err := ev.Sign(signer); err != nil {
+		return nil, err
+	}
+	return ev.Encode(), nil
 }
 
 func (m *message) sealBody(s *self, h *hall, ev *event.Event, signer *trust.KeyPair) error {
