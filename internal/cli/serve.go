@@ -26,7 +26,7 @@ func (p *program) serve() *cobra.Command {
 		Short: "Serve your catalogs to those you share them with",
 		Long: "Serve catalogs until Ctrl-C: all of yours, or those that are named. They can be listed\n" +
 			"and read only while this runs, and only by whom you share them with. Changes in their\n" +
-			"folders are noticed; a catalog that is added later is served from the next start on.",
+			"folders are noticed, and so are catalogs that are added. With names, only those are served.",
 		Example:           "  keyhall serve\n  keyhall serve films music --quiet &",
 		Args:              needs("[NAME...]"),
 		ValidArgsFunction: p.completeCatalogs,
