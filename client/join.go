@@ -54,10 +54,48 @@ func Join(ctx context.Context, dir string, r JoinRequest) (*Profile, error) {
 		return nil, fault.New(fault.Refused,
 			"the hub at %s is not the one this invite is for; nothing was sent to it", r.URL)
 	}
-	if err := p.makeKeys(); err != nil {
+	fresh, err := p.makeKeys()
+	if err != nil {
 		return nil, err
 	}
+	if !fresh && p.resume(ctx, at, r.URL, device) == nil {
+		return p, nil
+	}
 	return p, p.join(ctx, at, invite, r.URL, handle, device)
+}
+
+// resume takes up a join whose admission went through and whose answer was lost: the keys
+// open an account already.
+func (p *Profile) resume(ctx context.Context, at *discovered, origin, device string) error {
+	now := time.Now()
+	token, err := trust.IssueDevice(p.identity, p.device.Public(), device, now, now.Add(tokenLife))
+	if err != nil {
+		return err
+	}
+	p.settle(at, origin, "", token)
+	c, err := Connect(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	own, err := c.me(ctx)
+	if err != nil {
+		return err
+	}
+	fact := own.Person.Devices[p.device.String()]
+	if fact == nil {
+		return fault.New(fault.NotFound, "the account has another first device")
+	}
+	p.Settings.Handle, p.Settings.Device, p.Settings.Token = own.Person.Handle, fact.Name, fact.Token
+	return p.write(profileFile, p.Settings)
+}
+
+// settle notes where and who the member is.
+func (p *Profile) settle(at *discovered, origin, handle string, token *trust.DeviceToken) {
+	p.Settings = Settings{
+		URL: origin, Hub: at.operator, Account: p.identity.String(), Handle: handle,
+		Device: token.Name, Token: token.Text, Document: at.text,
+	}
 }
 
 func (p *Profile) join(ctx context.Context, at *discovered, invite *trust.Invite, origin, handle, device string) error {
@@ -73,23 +111,24 @@ func (p *Profile) join(ctx context.Context, at *discovered, invite *trust.Invite
 	if err := p.askAdmission(ctx, at, origin, invite, ev); err != nil {
 		return err
 	}
-	p.Settings = Settings{
-		URL: origin, Hub: at.operator, Account: p.identity.String(), Handle: handle,
-		Device: device, Token: token.Text, Document: at.text,
-	}
+	p.settle(at, origin, handle, token)
 	if err := p.write(profileFile, p.Settings); err != nil {
 		return err
 	}
 	return p.checkAdmitted(ctx)
 }
 
-// makeKeys makes the member's keys, or takes up those that an unfinished join left.
-func (p *Profile) makeKeys() error {
+// makeKeys makes the member's keys, or takes up those that an unfinished join left: fresh
+// says which.
+func (p *Profile) makeKeys() (fresh bool, err error) {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
-		return fault.Wrap(fault.Internal, err, "the folder %s cannot be made: %v", p.dir, errors.Unwrap(err))
+		return false, fault.Wrap(fault.Internal, err, "the folder %s cannot be made: %v", p.dir, errors.Unwrap(err))
+	}
+	if content, err := os.ReadDir(p.dir); err == nil && len(content) == 0 {
+		_ = os.Chmod(p.dir, 0o700) // an empty folder becomes the member's own; the next line sees
 	}
 	if err := checkPrivate(p.dir); err != nil {
-		return err
+		return false, err
 	}
 	for name, make := range map[string]func() []byte{
 		identityFile: func() []byte { return trust.NewKeyPair(trust.Account).Seed() },
@@ -100,10 +139,11 @@ func (p *Profile) makeKeys() error {
 			continue
 		}
 		if err := writePrivate(p.path(name), make()); err != nil {
-			return err
+			return false, err
 		}
+		fresh = true
 	}
-	return p.readKeys()
+	return fresh, p.readKeys()
 }
 
 // admission is the event by which a person begins: signed by the identity, and by the

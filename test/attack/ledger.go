@@ -233,8 +233,10 @@ func argument(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// makeToken prints a device token for any key, with one's own identity under it.
-func makeToken(c *call) error {
+// claim adds a device to one's own chain by its key alone: the token is one's own to sign,
+// whoever holds the key.
+func claim(c *call) error {
+	f := c.forgery()
 	if err := c.parse(2, 2); err != nil {
 		return err
 	}
@@ -251,6 +253,18 @@ func makeToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	report("%s", token.Text)
-	return nil
+	body, err := trust.Canonical(chain.DeviceBody{Token: token.Text})
+	if err != nil {
+		return err
+	}
+	nc, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	ev, err := nc.next(c, s, chain.PersonSubject(s.account()), s.account(), chain.AddDevice, body)
+	if err != nil {
+		return err
+	}
+	return nc.submit(s, f, ev, "people")
 }

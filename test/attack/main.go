@@ -55,7 +55,7 @@ func verbs() map[string]verb {
 		"publish":   {"publish [-reply SUBJECT] [-header K:V] SUBJECT [DATA]", false, publish},
 		"request":   {"request [-header K:V] SUBJECT [DATA]", false, request},
 		"append":    {"append [-author A] [-head HASH] [-next N] [-key FILE] CHAIN TYPE BODY", false, appendEvent},
-		"token":     {"token DEVICE-KEY NAME", false, makeToken},
+		"claim":     {"claim DEVICE-KEY NAME", false, claim},
 		"epoch":     {"epoch [-spoil ACCOUNT] [-only ACCOUNT] [-name NAME] ROOM", false, newEpoch},
 		"say":       {"say [-author A] [-subject A] [-old] [-times N] [-header K:V] [-hub DIR] ROOM TEXT", false, say},
 		"recall":    {"recall ROOM", false, recall},
