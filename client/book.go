@@ -26,22 +26,21 @@ const (
 	Invited    = "invited"    // one invited the other: the keys came without the hub
 	Verified   = "verified"   // fingerprint words were compared
 	Introduced = "introduced" // a chain of invites from somebody the hub's host invited
+	Unverified = "unverified" // nobody answers for them: no such chain could be followed
 )
-
-const maxIntroductions = 64 // links of a chain of invites
 
 // Person is somebody on the hub, verified.
 type Person struct {
 	Handle  string   `json:"handle"`
 	Account string   `json:"account"`
-	Known   string   `json:"known"` // how: Self, Invited, Verified, Introduced
+	Known   string   `json:"known"` // how: Self, Invited, Verified, Introduced, Unverified
 	Path    []string `json:"path"`  // handles of the inviters, nearest first
 
 	xkey string // what is sealed for the person is sealed to this
 }
 
 // Sure reports whether the keys are known without believing the hub or others.
-func (p *Person) Sure() bool { return p.Known != Introduced }
+func (p *Person) Sure() bool { return p.Known != Introduced && p.Known != Unverified }
 
 // page is what the profile keeps of somebody's chain.
 type page struct {
@@ -109,7 +108,7 @@ func (b *book) save(account string, known *page) error {
 func (b *book) sync(ctx context.Context, account string) (*page, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known, err := b.syncLocked(ctx, account, maxIntroductions)
+	known, err := b.syncLocked(ctx, account)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +150,7 @@ func (b *book) vouch(ctx context.Context, ev *event.Event, judge func(*chain.Per
 	if known.Person.Seq > 0 && judge(&known.Person) == nil {
 		return nil
 	}
-	if known, err = b.syncLocked(ctx, account, maxIntroductions); err != nil {
+	if known, err = b.syncLocked(ctx, account); err != nil {
 		return err
 	}
 	return judge(&known.Person)
@@ -181,7 +180,7 @@ func (b *book) vouchPeer(ctx context.Context, ev *event.Event) error {
 func (b *book) markVerified(ctx context.Context, account string, at time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known, err := b.syncLocked(ctx, account, maxIntroductions)
+	known, err := b.syncLocked(ctx, account)
 	if err != nil {
 		return err
 	}
@@ -189,7 +188,7 @@ func (b *book) markVerified(ctx context.Context, account string, at time.Time) e
 	return b.save(account, known)
 }
 
-func (b *book) syncLocked(ctx context.Context, account string, depth int) (*page, error) {
+func (b *book) syncLocked(ctx context.Context, account string) (*page, error) {
 	if _, err := trust.ParsePublicKey(trust.Account, account); err != nil {
 		return nil, fault.New(fault.Malformed, "%q is not an account", account)
 	}
@@ -206,12 +205,6 @@ func (b *book) syncLocked(ctx context.Context, account string, depth int) (*page
 		}
 		if !more {
 			break
-		}
-	}
-	if before == 0 {
-		if _, err := b.introduction(ctx, known, depth); err != nil {
-			delete(b.people, account)
-			return nil, err
 		}
 	}
 	if known.Person.Seq > before {
@@ -277,28 +270,31 @@ func continued(answer api.ChainPage, seq uint64, head event.Hash, whose string) 
 }
 
 // introduction follows the invites from a person back to the hub's host and checks that
-// each inviter announced the invite. It returns the inviters, nearest first.
-func (b *book) introduction(ctx context.Context, known *page, depth int) ([]string, error) {
-	person := &known.Person
-	if person.Inviter == b.c.hubID() {
-		return nil, b.checkHostInvite(ctx, person)
+// each inviter announced the invite. It returns the inviters' handles, nearest first.
+func (b *book) introduction(ctx context.Context, known *page) ([]string, error) {
+	path := []string{}
+	met := make(map[string]bool)
+	for person := &known.Person; person.Inviter != b.c.hubID(); {
+		if met[person.Account] {
+			return nil, fault.New(fault.Refused, "the invites behind %s go in a circle", known.Person.Handle)
+		}
+		met[person.Account] = true
+		inviter, err := b.load(person.Inviter)
+		if err == nil && inviter.Person.Invites[person.Invite] == nil {
+			inviter, err = b.syncLocked(ctx, person.Inviter)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if inviter.Person.Invites[person.Invite] == nil {
+			return nil, fault.New(fault.Refused, "%s was not invited by %s", person.Handle, inviter.Person.Handle)
+		}
+		path, person = append(path, inviter.Person.Handle), &inviter.Person
+		if person.Inviter == b.c.hubID() {
+			return path, b.checkHostInvite(ctx, person)
+		}
 	}
-	if depth == 0 {
-		return nil, fault.New(fault.Refused, "the chain of invites behind %s is too long", person.Handle)
-	}
-	inviter, err := b.load(person.Inviter)
-	if err == nil && inviter.Person.Invites[person.Invite] == nil {
-		inviter, err = b.syncLocked(ctx, person.Inviter, depth-1)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if inviter.Person.Invites[person.Invite] == nil {
-		return nil, fault.New(fault.Refused,
-			"%s was not invited by %s, as the hub says; do not trust it", person.Handle, inviter.Person.Handle)
-	}
-	path, err := b.introduction(ctx, inviter, depth-1)
-	return append([]string{inviter.Person.Handle}, path...), err
+	return path, b.checkHostInvite(ctx, &known.Person)
 }
 
 func (b *book) checkHostInvite(ctx context.Context, person *chain.Person) error {
@@ -320,7 +316,7 @@ func (b *book) checkHostInvite(ctx context.Context, person *chain.Person) error 
 		b.hub = hub
 	}
 	if b.hub.Invites[person.Invite] == nil {
-		return fault.New(fault.Refused, "%s was not invited by the hub's host, as the hub says; do not trust it", person.Handle)
+		return fault.New(fault.Refused, "%s was not invited by the hub's host", person.Handle)
 	}
 	return nil
 }
@@ -329,18 +325,21 @@ func (b *book) checkHostInvite(ctx context.Context, person *chain.Person) error 
 func (b *book) person(ctx context.Context, account string) (*Person, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known, err := b.syncLocked(ctx, account, maxIntroductions)
+	known, err := b.syncLocked(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	path, err := b.introduction(ctx, known, maxIntroductions)
-	if err != nil {
+	person := &Person{Handle: known.Person.Handle, Account: account, Path: []string{}, xkey: known.Person.XKey, Known: b.how(known)}
+	path, err := b.introduction(ctx, known)
+	switch {
+	case err == nil:
+		person.Path = path
+	case fault.Is(err, fault.Unavailable) || errors.Is(err, ErrFork):
 		return nil, err
+	case person.Known == Introduced:
+		person.Known = Unverified
 	}
-	return &Person{
-		Handle: known.Person.Handle, Account: account, Path: path, xkey: known.Person.XKey,
-		Known: b.how(known),
-	}, nil
+	return person, nil
 }
 
 // how says how a person's keys became known.

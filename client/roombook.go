@@ -256,12 +256,41 @@ func (b *roomBook) append(
 }
 
 // current brings the room up to date and begins a new epoch if the readers of the current
-// one are not exactly those entitled.
+// one are not exactly those entitled, or if whoever began it gave us no key of use.
 func (b *roomBook) current(ctx context.Context, id string) (*roomPage, error) {
 	return b.append(ctx, id, chain.Epoch, func(ctx context.Context, known *roomPage) (any, error) {
 		if !known.Room.NeedsEpoch(time.Now()) {
-			return nil, nil
+			if _, err := b.epochKey(known, known.Room.Current); err == nil || known.Room.Kind != chain.Sealed {
+				return nil, nil
+			}
 		}
 		return b.newEpoch(ctx, known, b.name(known))
 	})
+}
+
+const namesFile = "rooms/names.json"
+
+// meant is the id of the room that a name means to the member; "" for a name that was
+// never used.
+func (b *roomBook) meant(name string) (string, error) {
+	names := make(map[string]string)
+	if err := b.c.profile.read(namesFile, &names); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	return names[name], nil
+}
+
+// pin makes a name mean a room.
+func (b *roomBook) pin(name, id string) error {
+	unlock, err := b.c.profile.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	names := make(map[string]string)
+	if err := b.c.profile.read(namesFile, &names); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	names[name] = id
+	return b.c.profile.write(namesFile, names)
 }

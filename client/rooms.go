@@ -64,6 +64,9 @@ func (c *Client) CreateRoom(ctx context.Context, text string, options RoomOption
 	if err := c.call(ctx, "rooms.append", ev.Encode(), &done); err != nil {
 		return nil, err
 	}
+	if err := c.rooms.pin(name, body.Room); err != nil {
+		return nil, err
+	}
 	c.rooms.mu.Lock()
 	defer c.rooms.mu.Unlock()
 	if body.Kind == chain.Sealed {
@@ -126,7 +129,8 @@ func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
 	return rooms, nil
 }
 
-// findRoom finds a room by name or id among those the member knows.
+// findRoom finds a room by name or id among those the member knows. A name goes on meaning
+// the room it meant first: anybody can open another one under it.
 func (c *Client) findRoom(ctx context.Context, text string) (*Room, error) {
 	rooms, err := c.listRooms(ctx)
 	if err != nil {
@@ -135,15 +139,28 @@ func (c *Client) findRoom(ctx context.Context, text string) (*Room, error) {
 	name, nameErr := trust.Name(text)
 	var found []Room
 	for _, room := range rooms {
-		if room.ID == text || (nameErr == nil && room.Room == name) {
+		if room.ID == text {
+			return &room, nil
+		}
+		if nameErr == nil && room.Room == name {
 			found = append(found, room)
 		}
 	}
-	switch len(found) {
-	case 0:
+	meant, err := c.rooms.meant(name)
+	if err != nil {
+		return nil, err
+	}
+	if at := slices.IndexFunc(found, func(r Room) bool { return r.ID == meant }); at >= 0 {
+		return &found[at], nil
+	}
+	switch {
+	case len(found) == 0:
 		return nil, fault.New(fault.NotFound, "you are in no room called %q; keyhall room list shows yours", text)
-	case 1:
-		return &found[0], nil
+	case meant != "":
+		return nil, fault.New(fault.NotFound, "you are not in %s any more; what is called so now is another room, %s: "+
+			"name it by that id", name, found[0].ID)
+	case len(found) == 1:
+		return &found[0], c.rooms.pin(name, found[0].ID)
 	}
 	ids := make([]string, len(found))
 	for i, room := range found {

@@ -261,8 +261,8 @@ func (s *Session) historyError(f *feed, err error) error {
 func (s *Session) show(f *feed, entries []api.Entry, live bool) {
 	for _, entry := range entries {
 		message, err := s.open(f, entry, live)
-		if errors.Is(err, errDuplicate) {
-			continue
+		if errors.Is(err, errDuplicate) || errors.Is(err, event.ErrMalformed) {
+			continue // nobody said this: it was said before, or it is no message at all
 		}
 		if err != nil {
 			s.problem(fmt.Errorf("message %d in %s: %w", entry.Seq, f.room.Room, err))

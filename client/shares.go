@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,7 +155,7 @@ func (c *Client) Shares(ctx context.Context) ([]Share, error) {
 }
 
 // Inbox lists what others share with the member, each verified against the owner's own
-// signed grant.
+// signed grant; what does not verify, or cannot be read, is not listed.
 func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
 	if _, err := c.me(ctx); err != nil {
 		return nil, err
@@ -166,10 +167,11 @@ func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
 	items := []InboxItem{}
 	for _, share := range answer.Shares {
 		item, err := c.invitation(ctx, share)
-		if err != nil {
+		if fault.Is(err, fault.Unavailable) || errors.Is(err, ErrFork) {
 			return nil, err
 		}
-		if item != nil {
+		if err == nil && item != nil { // what somebody made unreadable hides nothing of others
+
 			items = append(items, *item)
 		}
 	}

@@ -59,6 +59,8 @@ func IsName(text string) bool {
 
 func checkNameRune(r, previous rune, first bool) error {
 	switch {
+	case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+		return fmt.Errorf("%w: it holds a character that nobody sees (%U)", ErrName, r)
 	case unicode.IsLetter(r), unicode.Is(unicode.Nd, r):
 		return nil
 	case first:

@@ -57,6 +57,9 @@ func (p *Person) Apply(hub string, ev *event.Event, withheld bool) error {
 	if err := p.Vouches(ev); err != nil {
 		return err
 	}
+	if ev.Head != p.Head {
+		return fmt.Errorf("%w: its head is not its own chain's", ErrPlace)
+	}
 	if err := p.fold(ev); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type World struct {
 	People  map[string]*Person
 	Shares  map[string]*Shares
 	handles map[string]string // handle → account
+	devices map[string]string // device key → account that named it first
 	used    map[string]int    // invite key → admissions
 }
 
@@ -25,7 +26,7 @@ type World struct {
 func NewWorld(hub *trust.Hub) *World {
 	return &World{
 		hub: hub, People: make(map[string]*Person), Shares: make(map[string]*Shares),
-		handles: make(map[string]string), used: make(map[string]int),
+		handles: make(map[string]string), devices: make(map[string]string), used: make(map[string]int),
 	}
 }
 
@@ -45,6 +46,9 @@ func (w *World) Apply(ev *event.Event) error {
 	}
 	// Shares folds without judging, so it is asked only when Person has verified.
 	trial := *w.Shares[account]
+	if err := w.checkDevice(ev, account); err != nil {
+		return err
+	}
 	if err := person.Apply(w.hub.ID, ev, false); err != nil {
 		return err
 	}
@@ -52,7 +56,46 @@ func (w *World) Apply(ev *event.Event) error {
 		return fmt.Errorf("share of a verified event: %w", err)
 	}
 	*w.Shares[account] = trial
+	w.noteDevices(person)
 	return nil
+}
+
+// checkDevice refuses a device key that somebody else has named before: whose a device
+// is must not depend on who is asked.
+func (w *World) checkDevice(ev *event.Event, account string) error {
+	device, named := NamedDevice(ev)
+	if owner := w.devices[device]; named && owner != "" && owner != account {
+		return ErrDeviceTaken
+	}
+	return nil
+}
+
+func (w *World) noteDevices(person *Person) {
+	for device := range person.Devices {
+		if w.devices[device] == "" {
+			w.devices[device] = person.Account
+		}
+	}
+}
+
+// NamedDevice is the device key that an event makes its author's, if it does.
+func NamedDevice(ev *event.Event) (device string, named bool) {
+	var text string
+	switch ev.Type {
+	case Admit:
+		if body, err := Parse[AdmitBody](ev); err == nil {
+			text = body.Device
+		}
+	case AddDevice:
+		if body, err := Parse[DeviceBody](ev); err == nil {
+			text = body.Token
+		}
+	}
+	token, err := trust.ParseDeviceToken(text)
+	if err != nil {
+		return "", false
+	}
+	return token.Device.Text(trust.Device), true
 }
 
 func (w *World) admit(ev *event.Event) error {
@@ -67,6 +110,7 @@ func (w *World) admit(ev *event.Event) error {
 	w.Shares[person.Account] = &Shares{Seq: 1}
 	w.handles[person.Handle] = person.Account
 	w.used[person.Invite]++
+	w.noteDevices(person)
 	return nil
 }
 
@@ -86,8 +130,11 @@ func (w *World) CheckAdmission(ev *event.Event) error {
 	if w.handles[person.Handle] != "" {
 		return ErrTaken
 	}
-	return nil
+	return w.checkDevice(ev, person.Account)
 }
+
+// ErrDeviceTaken is the error of a device key that is somebody else's already.
+var ErrDeviceTaken = fmt.Errorf("%w: the device is somebody else's", ErrRefused)
 
 // ErrTaken is the error of an admission whose handle belongs to somebody.
 var ErrTaken = fmt.Errorf("%w: the handle is taken", ErrRefused)

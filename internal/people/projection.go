@@ -62,6 +62,14 @@ func (v *View) index(ctx context.Context, p *chain.Person, entry ledger.Entry) e
 
 func (v *View) indexDevices(ctx context.Context, p *chain.Person) error {
 	for device := range p.Devices {
+		var owner string
+		_, found, err := v.view.Get(ctx, "device."+device, &owner)
+		if err != nil {
+			return err
+		}
+		if found {
+			continue // whoever named it first keeps it
+		}
 		if err := v.view.Set(ctx, "device."+device, p.Account); err != nil {
 			return err
 		}

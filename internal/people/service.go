@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
@@ -161,6 +162,9 @@ func (s *Service) append(ctx context.Context, caller string, data []byte) (any, 
 	if err := person.State.Apply(s.Hub.ID, ev, false); err != nil {
 		return nil, err
 	}
+	if err := s.checkDevice(ctx, caller, ev); err != nil {
+		return nil, err
+	}
 	seq, err := s.Ledger.Append(ctx, ev, person.Seq)
 	if err != nil {
 		return nil, err
@@ -169,6 +173,24 @@ func (s *Service) append(ctx context.Context, caller string, data []byte) (any, 
 		return nil, err
 	}
 	return api.Appended{Seq: ev.Seq}, nil
+}
+
+// checkDevice refuses a device key that is somebody else's.
+func (s *Service) checkDevice(ctx context.Context, caller string, ev *event.Event) error {
+	device, named := chain.NamedDevice(ev)
+	if !named {
+		return nil
+	}
+	owner, err := s.View.Device(ctx, device)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return err
+	case owner.State.Account != caller:
+		return chain.ErrDeviceTaken
+	}
+	return nil
 }
 
 // Settle waits until this view has digested the ledger up to seq for account.

@@ -10,7 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/trust"
 )
 
 // Stream is the name of the stream of room messages, in account ROOMS.
@@ -71,14 +73,7 @@ func (f *Feed) After(ctx context.Context, room string, after uint64, limit int) 
 		return nil, err
 	}
 	history := &api.History{Messages: []api.Entry{}, Through: max(after, last), Last: last}
-	if last <= after {
-		return history, nil
-	}
-	consumer, err := f.from(ctx, room, after+1)
-	if err != nil {
-		return nil, err
-	}
-	return history, f.read(consumer, history, limit, historyPage)
+	return history, f.read(ctx, room, after, history, limit, historyPage)
 }
 
 // Newest reads up to limit messages at the end of a room.
@@ -87,29 +82,17 @@ func (f *Feed) Newest(ctx context.Context, room string, limit int) (*api.History
 	if err != nil {
 		return nil, err
 	}
-	history := &api.History{Messages: []api.Entry{}, Through: last, Last: last}
-	if last == 0 {
-		return history, nil
-	}
 	// Other rooms' messages lie between: look back further until there are enough.
 	for distance := uint64(limit); ; distance *= 2 {
-		start := uint64(1)
-		if last >= distance {
-			start = last - distance + 1
-		}
-		consumer, err := f.from(ctx, room, start)
-		if err != nil {
+		history := &api.History{Messages: []api.Entry{}, Through: last, Last: last}
+		after := last - min(last, distance)
+		if err := f.read(ctx, room, after, history, math.MaxInt, math.MaxInt); err != nil {
 			return nil, err
 		}
-		pending := consumer.CachedInfo().NumPending
-		if pending < uint64(limit) && start > 1 {
-			continue
+		if len(history.Messages) >= limit || after == 0 {
+			history.Messages = newest(history.Messages, limit)
+			return history, nil
 		}
-		if err := f.read(consumer, history, int(min(pending, 1<<20)), math.MaxInt); err != nil {
-			return nil, err
-		}
-		history.Messages = newest(history.Messages, limit)
-		return history, nil
 	}
 }
 
@@ -125,46 +108,35 @@ func newest(messages []api.Entry, limit int) []api.Entry {
 	return messages[first:]
 }
 
-func (f *Feed) from(ctx context.Context, room string, start uint64) (jetstream.Consumer, error) {
-	consumer, err := f.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"log." + room}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read room: %w", err)
-	}
-	return consumer, nil
-}
-
-// read fills history up to its Last, or up to limit messages or page bytes.
-func (f *Feed) read(consumer jetstream.Consumer, history *api.History, limit, page int) error {
+// read fills history with the room's messages above after, up to its Last, or up to limit
+// messages or page bytes. Each is asked for by name: a consumer would hand on headers that
+// a publisher made up, and a client library takes some of them for the server's own.
+func (f *Feed) read(ctx context.Context, room string, after uint64, history *api.History, limit, page int) error {
 	size := 0
-	for len(history.Messages) < limit {
-		batch, err := consumer.Fetch(min(limit-len(history.Messages), 256), jetstream.FetchMaxWait(time.Second))
+	for next := after + 1; next <= history.Last; {
+		msg, err := f.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("log."+room))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil // the rest was deleted meanwhile
+		}
 		if err != nil {
 			return fmt.Errorf("read room: %w", err)
 		}
-		received := 0
-		for msg := range batch.Messages() {
-			received++
-			meta, err := msg.Metadata()
-			if err != nil {
-				return fmt.Errorf("read room: %w", err)
-			}
-			if size += len(msg.Data()); size > page && len(history.Messages) > 0 {
-				return nil
-			}
-			history.Messages = append(history.Messages, api.Entry{
-				Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Event: msg.Data(),
-			})
-			history.Through = meta.Sequence.Stream
-			if history.Through >= history.Last {
-				return nil
-			}
+		next = msg.Sequence + 1
+		if !isMessage(room, msg.Data) {
+			continue
 		}
-		if received == 0 { // the rest was deleted meanwhile
-			history.Through = history.Last
-			return batch.Error()
+		if size += len(msg.Data); len(history.Messages) >= limit || (size > page && len(history.Messages) > 0) {
+			history.Through = msg.Sequence - 1
+			return nil
 		}
+		history.Messages = append(history.Messages, api.Entry{Seq: msg.Sequence, Time: msg.Time.UTC(), Event: msg.Data})
 	}
 	return nil
+}
+
+// isMessage reports whether what is stored can be a message of the room: the stream also
+// holds what its publishers, or the server in their name, put there and nobody signed.
+func isMessage(room string, data []byte) bool {
+	ev, err := event.Decode(data)
+	return err == nil && ev.Subject == "room."+room+".say."+ev.Author.Text(trust.Account)
 }

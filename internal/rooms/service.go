@@ -6,6 +6,7 @@ package rooms
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -123,6 +124,9 @@ func (s *Service) append(ctx context.Context, caller string, data []byte) (any, 
 	}
 	if err := author.State.Vouches(ev); err != nil {
 		return nil, err
+	}
+	if ev.Head != author.State.Head {
+		return nil, fmt.Errorf("%w: its head is not the newest of its author's chain", chain.ErrPlace)
 	}
 	id := strings.TrimPrefix(ev.Subject, chain.RoomSubject(""))
 	room, err := s.prepare(ctx, id, ev)
