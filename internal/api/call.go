@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -13,8 +14,14 @@ import (
 )
 
 // Call sends a request as JSON (or as it is, if it is []byte) to subject and reads the
-// JSON answer into answer, a pointer. Errors are faults with the service's code.
+// JSON answer into answer, a pointer. It waits ten seconds at most. Errors are faults with
+// the service's code.
 func Call(ctx context.Context, nc *nats.Conn, subject string, request, answer any) error {
+	return CallWithin(ctx, requestTime, nc, subject, request, answer)
+}
+
+// CallWithin is Call for requests that may take longer.
+func CallWithin(ctx context.Context, limit time.Duration, nc *nats.Conn, subject string, request, answer any) error {
 	data, raw := request.([]byte)
 	if !raw {
 		var err error
@@ -22,7 +29,7 @@ func Call(ctx context.Context, nc *nats.Conn, subject string, request, answer an
 			return fmt.Errorf("encode request: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	msg, err := nc.RequestWithContext(ctx, subject, data)
 	switch {

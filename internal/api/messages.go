@@ -146,6 +146,16 @@ type KickRequest struct {
 	Client uint64 `json:"client"`
 }
 
+// RebuildRequest asks the hub to fold a view anew.
+type RebuildRequest struct {
+	Projection string `json:"projection"`
+}
+
+// Projections lists the projections that keep a view.
+type Projections struct {
+	Names []string `json:"names"`
+}
+
 // Done is the answer that says nothing more.
 type Done struct{}
 

@@ -38,6 +38,7 @@ type Service struct {
 	// chose its subject freely could have it sent to JetStream's API, or to somebody else.
 	Reply func(caller, reply string) bool
 	Verbs map[string]Handler
+	Time  time.Duration // how long a request may take; ten seconds if 0
 }
 
 // Serve offers the service on nc until ctx ends, when requests in flight are
@@ -52,6 +53,9 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 	prefix := s.Prefix
 	if prefix == "" {
 		prefix = "hub.*." + s.Name
+	}
+	if s.Time == 0 {
+		s.Time = requestTime
 	}
 	mayReply := s.Reply
 	if mayReply == nil {
@@ -68,7 +72,7 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				answer(ctx, req, handle, log)
+				answer(ctx, req, handle, s.Time, log)
 			}()
 		}
 		if err := group.AddEndpoint(verb, micro.HandlerFunc(call)); err != nil {
@@ -99,8 +103,8 @@ func OwnInbox(caller, reply string) bool { return strings.HasPrefix(reply, "_INB
 // AnyInbox are the private inboxes of the hub's own services.
 func AnyInbox(_, reply string) bool { return strings.HasPrefix(reply, "_INBOX_U") }
 
-func answer(ctx context.Context, req micro.Request, handle Handler, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
+func answer(ctx context.Context, req micro.Request, handle Handler, limit time.Duration, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	result, err := safely(ctx, req, handle)
 	if err != nil {

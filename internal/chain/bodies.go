@@ -16,6 +16,7 @@ const (
 	Invite       = "person.invite"
 	AddDevice    = "person.device"
 	RevokeDevice = "person.revoke"
+	RotateXKey   = "person.xkey"
 	Grant        = "share.grant"
 	Revoke       = "share.revoke"
 	Accept       = "share.accept"
@@ -81,6 +82,11 @@ type DeviceBody struct {
 // RevokeDeviceBody ends a device.
 type RevokeDeviceBody struct {
 	Device string `json:"device"`
+}
+
+// XKeyBody replaces the person's xkey: others seal to it from then on.
+type XKeyBody struct {
+	XKey string `json:"xkey"`
 }
 
 // GrantBody shares a catalog with one person.

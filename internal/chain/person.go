@@ -54,7 +54,7 @@ func (p *Person) Apply(hub string, ev *event.Event, withheld bool) error {
 	if err := check(ev, withheld); err != nil {
 		return err
 	}
-	if err := p.Vouches(ev); err != nil {
+	if err := p.mayAppend(ev); err != nil {
 		return err
 	}
 	if ev.Head != p.Head {
@@ -155,6 +155,8 @@ func (p *Person) fold(ev *event.Event) error {
 		return p.foldDevice(ev)
 	case RevokeDevice:
 		return p.foldRevocation(ev)
+	case RotateXKey:
+		return p.foldXKey(ev)
 	case Grant, Revoke, Accept, Decline:
 		return nil // Shares folds these
 	}
@@ -199,6 +201,21 @@ func (p *Person) foldDevice(ev *event.Event) error {
 	return nil
 }
 
+func (p *Person) foldXKey(ev *event.Event) error {
+	body, err := Parse[XKeyBody](ev)
+	if err != nil {
+		return err
+	}
+	if err := trust.CheckXKey(body.XKey); err != nil {
+		return bad(ev.Type, "xkey: %v", err)
+	}
+	if body.XKey == p.XKey {
+		return bad(ev.Type, "it is the xkey already")
+	}
+	p.XKey = body.XKey
+	return nil
+}
+
 func (p *Person) foldRevocation(ev *event.Event) error {
 	body, err := Parse[RevokeDeviceBody](ev)
 	if err != nil {
@@ -211,6 +228,22 @@ func (p *Person) foldRevocation(ev *event.Event) error {
 	ended := *known
 	ended.Revoked, ended.Ended = ev.Seq, ev.Time
 	p.Devices[body.Device] = &ended
+	return nil
+}
+
+// mayAppend judges who signed an event of this chain: a device of the person's, or the
+// identity itself where it adds and revokes devices. Somebody who lost the last device has
+// nothing else to sign with. Nowhere but here does the identity speak for itself.
+func (p *Person) mayAppend(ev *event.Event) error {
+	if ev.Device != ev.Author {
+		return p.Vouches(ev)
+	}
+	switch {
+	case ev.Author.Text(trust.Account) != p.Account:
+		return fmt.Errorf("%w: another author", ErrRefused)
+	case ev.Type != AddDevice && ev.Type != RevokeDevice:
+		return fmt.Errorf("%w: the identity itself adds and revokes devices only", ErrRefused)
+	}
 	return nil
 }
 

@@ -20,6 +20,7 @@ type World struct {
 	handles map[string]string // handle → account
 	devices map[string]string // device key → account that named it first
 	used    map[string]int    // invite key → admissions
+	places  bool
 }
 
 // NewWorld is the world of a hub before its first event.
@@ -29,6 +30,10 @@ func NewWorld(hub *trust.Hub) *World {
 		handles: make(map[string]string), devices: make(map[string]string), used: make(map[string]int),
 	}
 }
+
+// KeepPlaces makes people who are admitted from now on remember every place of their
+// chains, which Person.VouchedAt needs.
+func (w *World) KeepPlaces() { w.places = true }
 
 // Apply verifies the ledger's next event and folds it in; rooms do not concern it. A
 // failed Apply changes nothing: the event is as if it had not been made.
@@ -103,6 +108,9 @@ func (w *World) admit(ev *event.Event) error {
 		return err
 	}
 	person := new(Person)
+	if w.places {
+		person.Places = make(map[event.Hash]uint64)
+	}
 	if err := person.Apply(w.hub.ID, ev, false); err != nil {
 		return err
 	}

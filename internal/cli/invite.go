@@ -69,11 +69,16 @@ func hostInvite(ctx context.Context, data string, uses int, life time.Duration) 
 			return nil, err
 		}
 	}
-	code, origin, expires, err := hub.InviteOnMachine(ctx, data, uses, life)
+	machine, err := hub.OpenOnMachine(ctx, data)
 	if err != nil {
 		return nil, err
 	}
-	return &client.Invitation{Code: code, URL: client.InviteURL(origin, code), Expires: expires}, nil
+	defer machine.Close()
+	code, expires, err := machine.Invite(ctx, uses, life)
+	if err != nil {
+		return nil, err
+	}
+	return &client.Invitation{Code: code, URL: client.InviteURL(machine.Run.HTTP, code), Expires: expires}, nil
 }
 
 // showInvite prints the code alone on standard output, so that it can be kept in a file or

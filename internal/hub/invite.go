@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
@@ -77,35 +75,4 @@ func signingKey(keys *natsd.Keys) (*trust.KeyPair, error) {
 		return nil, fmt.Errorf("operator signing key: %w", err)
 	}
 	return trust.ParseSeed(trust.Operator, seed)
-}
-
-// InviteOnMachine makes a host's invite for the hub that runs on dataDir, from another
-// process on its machine. It returns the invite's code and the hub's HTTP origin.
-func InviteOnMachine(
-	ctx context.Context, dataDir string, uses int, life time.Duration,
-) (code, origin string, expires time.Time, err error) {
-	keys, err := natsd.LoadKeys(dataDir)
-	if err != nil {
-		return "", "", time.Time{}, err
-	}
-	run, err := natsd.ReadRun(dataDir)
-	if err != nil {
-		return "", "", time.Time{}, err
-	}
-	nc, err := nats.Connect(run.NATS, keys.HubUser.Options()...)
-	if err != nil {
-		return "", "", time.Time{}, notRunning(dataDir, err)
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	l, err := ledger.Attach(ctx, nc)
-	if err != nil {
-		return "", "", time.Time{}, notRunning(dataDir, err)
-	}
-	invite, expires, err := HostInvite(ctx, keys, l, uses, life)
-	if err != nil {
-		return "", "", time.Time{}, err
-	}
-	return invite.Code(), run.HTTP, expires, nil
 }

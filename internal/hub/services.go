@@ -104,12 +104,10 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 	kick := func(ctx context.Context, server string, client uint64) error {
 		return api.Call(ctx, nc, "signer.kick", api.KickRequest{Server: server, Client: client}, &api.Done{})
 	}
-	for _, projection := range []ledger.Projection{
+	projections := s.ledger.Start(running, log,
 		s.people.Projection(s.identity), s.shares.Projection(), s.rooms.Projection(s.identity),
-		s.sessions.Evictions(kick, s.settled),
-	} {
-		h.run("projection "+projection.Name, func() error { return s.ledger.Run(running, projection, log) })
-	}
+		s.sessions.Evictions(kick, s.settled))
+	h.tasks.Go(projections.Wait)
 	h.run("admission", func() error { return s.admission.Follow(running, log) })
 
 	await := func(ctx context.Context, account string, seq uint64) error {
@@ -134,6 +132,7 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 	add(peopleService.Serve(running, nc, log))
 	add(sharesService.Serve(running, nc, log))
 	add(roomsService.Serve(running, nc, log))
+	add(serveUpkeep(running, nc, projections, log))
 	add(serveStats(running, nc, s.people, s.shares, s.rooms, log))
 	var drained sync.Once
 	h.closers = append(h.closers, func() error {

@@ -32,6 +32,7 @@ const (
 type Projection struct {
 	Name     string   // names the durable consumer
 	Subjects []string // what it consumes
+	Bucket   string   // the view that it alone writes; empty for one that keeps none
 	// Fold digests one event. Events may come again after a restart; Fold must notice.
 	Fold func(context.Context, Entry) error
 }
@@ -44,41 +45,50 @@ type Poison struct {
 	At         time.Time `json:"at"`
 }
 
-// Run runs the projection until ctx ends. It comes back by itself when the server was
-// away; an error is returned only if it can't start.
-func (l *Ledger) Run(ctx context.Context, p Projection, log *slog.Logger) error {
-	consumer, err := l.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:        p.Name,
-		FilterSubjects: p.Subjects,
+// Run runs the projection until ctx ends. When the server was away, or its consumer was
+// deleted, it begins again where it was.
+func (l *Ledger) Run(ctx context.Context, p Projection, log *slog.Logger) {
+	run := &runner{ledger: l, projection: p, log: log.With("projection", p.Name)}
+	for ctx.Err() == nil {
+		if err := run.consume(ctx); err != nil && ctx.Err() == nil {
+			run.log.Warn("projection interrupted; it goes on in a moment", "error", err)
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+// consume digests events as they come, until the consumer is gone.
+func (r *runner) consume(ctx context.Context) error {
+	consumer, err := r.ledger.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:        r.projection.Name,
+		FilterSubjects: r.projection.Subjects,
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckAllPolicy,
 		AckWait:        ackWait,
 		MaxAckPending:  1024,
 	})
 	if err != nil {
-		return fmt.Errorf("start projection %s: %w", p.Name, err)
+		return fmt.Errorf("open consumer: %w", err)
 	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
 	if err != nil {
-		return fmt.Errorf("start projection %s: %w", p.Name, err)
+		return fmt.Errorf("open consumer: %w", err)
 	}
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	defer messages.Stop()
-	run := &runner{ledger: l, projection: p, log: log.With("projection", p.Name)}
+	r.done = 0 // what was not acknowledged comes again
 	for {
 		msg, err := messages.Next()
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
-			return fmt.Errorf("projection %s: %w", p.Name, err)
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			continue // the server may be back before long
 		case err != nil:
-			run.log.Warn("ledger is away", "error", err)
-			pause(ctx, retryMost)
-			continue
+			return err
 		}
-		run.digest(ctx, msg)
+		r.digest(ctx, msg)
 	}
 }
 

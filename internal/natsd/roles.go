@@ -49,10 +49,10 @@ var hubRole = role{
 	name:    "keyhall-hub",
 	account: keyHub,
 	publish: []string{
-		"ledger.>", "signer.>", "$KV.>", "$JS.API.>", "$JS.ACK.>",
+		"ledger.>", "signer.>", "services.>", "$KV.>", "$JS.API.>", "$JS.ACK.>",
 		"$JS.FC.>", // flow control: without its answers a KV watch stalls
 	},
-	subscribe: []string{"hub.>", "admission.>", microServices},
+	subscribe: []string{"hub.>", "admission.>", "services.>", microServices},
 	responses: manyResponses,
 }
 

@@ -12,6 +12,7 @@ import (
 func (v *View) Projection(hub *trust.Hub) ledger.Projection {
 	return ledger.Projection{
 		Name:     "people",
+		Bucket:   Bucket,
 		Subjects: []string{chain.HubSubject, chain.PersonSubject("*")},
 		Fold: func(ctx context.Context, entry ledger.Entry) error {
 			if entry.Event.Subject == chain.HubSubject {

@@ -151,7 +151,7 @@ func (s *Service) append(ctx context.Context, caller string, data []byte) (any, 
 		return nil, err
 	}
 	switch ev.Type {
-	case chain.Invite, chain.AddDevice, chain.RevokeDevice:
+	case chain.Invite, chain.AddDevice, chain.RevokeDevice, chain.RotateXKey:
 	default:
 		return nil, fault.New(fault.Malformed, "the people service does not append %s", ev.Type)
 	}

@@ -72,6 +72,7 @@ func (v *View) Settle(ctx context.Context, room string, seq uint64) error {
 func (v *View) Projection(hub *trust.Hub) ledger.Projection {
 	return ledger.Projection{
 		Name:     "rooms",
+		Bucket:   Bucket,
 		Subjects: []string{chain.RoomSubject("*")},
 		Fold: func(ctx context.Context, entry ledger.Entry) error {
 			id := strings.TrimPrefix(entry.Event.Subject, chain.RoomSubject(""))

@@ -85,6 +85,7 @@ func (v *View) Settle(ctx context.Context, account string, seq uint64) error {
 func (v *View) Projection() ledger.Projection {
 	return ledger.Projection{
 		Name:     "shares",
+		Bucket:   Bucket,
 		Subjects: []string{chain.PersonSubject("*")},
 		Fold: func(ctx context.Context, entry ledger.Entry) error {
 			return ledger.FoldEntry(ctx, ledger.Fold[chain.Shares]{
