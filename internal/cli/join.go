@@ -21,22 +21,41 @@ const (
 
 func (p *program) join() *cobra.Command {
 	var request client.JoinRequest
+	var again string
 	c := &cobra.Command{
-		Use:   "join HUB_URL --invite CODE --handle NAME [--device NAME]",
+		Use:   "join HUB_URL (--invite CODE --handle NAME | --recover [-]) [--device NAME]",
 		Short: "Become a member of a hub",
 		Long: "Become a member of a hub, with an invite from one of its members or its host. Keys\n" +
 			"are made in your profile folder and stay there: whoever has them is you.\n\n" +
 			"The invite may be the code or the link that holds it. As - it is read from standard\n" +
-			"input, and " + inviteVariable + " works too: neither shows it to others on the machine.",
+			"input, and " + inviteVariable + " works too: neither shows it to others on the machine.\n\n" +
+			"With --recover you come back to a hub after your folder was lost, with the code that\n" +
+			"keyhall recovery showed you. It is asked for, or read from standard input (--recover -)\n" +
+			"or " + recoveryVariable + ". The lost device is revoked; rooms, shares and catalogs are yours again.",
 		Example: "  keyhall join http://localhost:8420 --invite kh-… --handle alice\n" +
 			"  keyhall join http://localhost:8420 --invite - --handle bob < invite\n" +
-			"  keyhall join 'https://hall.example.org/join#kh-…' --handle carol",
-		Args: needs("HUB_URL"),
+			"  keyhall join 'https://hall.example.org/join#kh-…' --handle carol\n" +
+			"  keyhall join http://localhost:8420 --recover",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if again != "" {
+				args, _ = withoutDash(args)
+			}
+			return needs("HUB_URL")(cmd, args)
+		},
 	}
 	c.Flags().StringVar(&request.Invite, "invite", "", "the invite's code or link, or - for standard input")
 	c.Flags().StringVar(&request.Handle, "handle", "", "the name others will know you by")
 	c.Flags().StringVar(&request.Device, "device", "", "a name for this device (default the machine's)")
+	c.Flags().StringVar(&again, "recover", "", "come back with a recovery code; - for standard input")
+	c.Flags().Lookup("recover").NoOptDefVal = asked
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if request.Device == "" {
+			host, _ := os.Hostname() // a machine without a name is called "device"
+			request.Device = deviceName(host)
+		}
+		if again != "" {
+			return p.comeBack(cmd, args, again, &request)
+		}
 		var inLink string
 		request.URL, inLink = splitLink(args[0])
 		if err := p.completeJoin(cmd, &request, inLink); err != nil {
@@ -60,7 +79,7 @@ func (p *program) completeJoin(cmd *cobra.Command, r *client.JoinRequest, inLink
 	var err error
 	switch {
 	case r.Invite == "-":
-		if r.Invite, err = readLine(p.sys.In); err != nil {
+		if r.Invite, err = readLine(p.sys.In, "invite"); err != nil {
 			return err
 		}
 	case r.Invite == "" && inLink != "":
@@ -76,10 +95,6 @@ func (p *program) completeJoin(cmd *cobra.Command, r *client.JoinRequest, inLink
 		return wrong(cmd, "join needs an invite; ask a member for one (keyhall invite)")
 	case r.Handle == "":
 		return wrong(cmd, "join needs a --handle, the name others will know you by")
-	}
-	if r.Device == "" {
-		host, _ := os.Hostname() // a machine without a name is called "device"
-		r.Device = deviceName(host)
 	}
 	return nil
 }
@@ -98,10 +113,11 @@ func splitLink(text string) (address, code string) {
 	return address, code
 }
 
-func readLine(in io.Reader) (string, error) {
+// readLine reads the line that holds what is called so.
+func readLine(in io.Reader, what string) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(in, maxInviteLine)).ReadString('\n')
 	if line = strings.TrimSpace(line); line == "" {
-		return "", fault.Wrap(fault.Malformed, err, "there is no invite on standard input")
+		return "", fault.Wrap(fault.Malformed, err, "there is no %s on standard input", what)
 	}
 	return line, nil
 }

@@ -80,6 +80,9 @@ func (p *program) showReport(report *ledger.Report) {
 			p.out.line("          and %s of the same chain stand on it", count(problem.After, "later event", "later events"))
 		}
 	}
+	if report.Unjudged > 0 {
+		p.out.line("%s on other chains stand on these", count(report.Unjudged, "event", "events"))
+	}
 	p.out.line("%s hold, of %s and %s", count(report.Events, "event", "events"),
 		count(report.People, "person", "people"), count(report.Rooms, "room", "rooms"))
 }

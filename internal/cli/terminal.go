@@ -15,6 +15,12 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
 }
 
+// terminal is standard input where somebody types at it.
+func (p *program) terminal() (*os.File, bool) {
+	file, ok := p.sys.In.(*os.File)
+	return file, ok && isTerminal(file)
+}
+
 // columns is the width of the terminal behind a stream; 0 if it is none.
 func columns(stream any) int {
 	file, ok := stream.(*os.File)

@@ -24,7 +24,7 @@ const PoisonBucket = "POISON"
 const (
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 5 * time.Second
-	earlyTries = 40 // with the pauses above about two minutes
+	earlyTries = 8 // with the pauses above about six seconds: another replica is folding it
 	ackWait    = 30 * time.Second
 )
 

@@ -136,7 +136,7 @@ func (l *Ledger) Digest(ctx context.Context, bucket string) (string, error) {
 	for _, key := range keys {
 		entry, err := kv.Get(ctx, key)
 		if err != nil {
-			return "", fmt.Errorf("digest of %s: %w", bucket, err)
+			return "", fmt.Errorf("digest of %s, key %s: %w", bucket, key, err)
 		}
 		for _, part := range [][]byte{[]byte(key), entry.Value()} {
 			var length [8]byte

@@ -40,8 +40,9 @@ type View struct {
 
 // Snapshot is the folded state of one chain, and the stream sequence of its newest event.
 type Snapshot[T any] struct {
-	Seq   uint64 `json:"seq"`
-	State T      `json:"state"`
+	Seq    uint64 `json:"seq"`
+	Broken uint64 `json:"broken,omitempty"` // the event that was set aside; nothing after it is folded
+	State  T      `json:"state"`
 }
 
 // Get reads the value at key into v, a pointer. found is false where there is none.
@@ -133,11 +134,14 @@ func FoldEntry[T any](ctx context.Context, f Fold[T], entry Entry) error {
 	switch at := f.Place(&snapshot.State); {
 	case entry.Seq <= snapshot.Seq:
 		return nil
+	case snapshot.Broken != 0:
+		return fmt.Errorf("%w: its chain is broken since event %d", ErrPoison, snapshot.Broken)
 	case entry.Event.Seq > at+1:
 		return fmt.Errorf("%w: place %d after %d", ErrEarly, entry.Event.Seq, at)
 	}
 	if err := f.Apply(&snapshot.State); err != nil {
-		return fmt.Errorf("%w: %w", ErrPoison, err)
+		snapshot.Broken = entry.Seq
+		return errors.Join(fmt.Errorf("%w: %w", ErrPoison, err), f.View.Put(ctx, f.Key, snapshot, revision))
 	}
 	snapshot.Seq = entry.Seq
 	if f.Index != nil {
