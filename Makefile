@@ -9,7 +9,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: run build test lint story clean
+.PHONY: run build test claims lint story bench bench-check dist clean
 
 # A private hub with its data in ./data, until Ctrl-C.
 run: build
@@ -22,7 +22,15 @@ build:
 test:
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
-	go test $(RACE) -p 2 -timeout 8m ./...
+	@mkdir -p bin
+	@echo go test $(RACE) ./...
+	@go test $(RACE) -json -p 2 -timeout 8m ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+
+# Every item of the work that is done has a test that would fail without it. Judged by the
+# last make test.
+claims:
+	@test -f bin/test.json || $(MAKE) test
+	@go run ./test/report -only-claims -claims test/claims.txt bin/test.json
 
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); \
@@ -35,6 +43,31 @@ lint:
 # What the README tells, for real: its own blocks, in a folder of their own.
 story: build
 	go run ./test/story
+
+# Keyhall beside the same work without it; docs/benchmarks.md says what each row is.
+#
+#	make bench BENCH='get|scan'
+BENCH ?=
+bench:
+	@go build -o bin/bench ./bench
+	@bin/bench -rows '$(BENCH)'
+
+# The same, and fails where a limit is missed.
+bench-check:
+	@go build -o bin/bench ./bench
+	@bin/bench -check -rows '$(BENCH)'
+
+# Static binaries for friends who have no Go, the same bytes wherever they are built, with
+# their checksums. Put them into the folder downloads beside a hub's data to offer them.
+DIST := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+dist: $(addprefix dist-,$(DIST))
+	@cd bin/dist && sha256sum keyhall-* > SHA256SUMS && cat SHA256SUMS
+
+dist-%:
+	@mkdir -p bin/dist
+	CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
+		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' \
+		-o bin/dist/keyhall-$*$(if $(findstring windows,$*),.exe) ./cmd/keyhall
 
 clean:
 	rm -rf bin

@@ -34,6 +34,7 @@ type Options struct {
 	Address   string // host:port to listen on
 	WebSocket string // ws:// address of the NATS listener behind SocketPath; empty for none
 	Document  api.Document
+	Downloads string // folder whose files are offered at /download/, where there is one
 	// Prove has the signer sign a challenge and the document's hash.
 	Prove  func(ctx context.Context, challenge, document [32]byte) (api.ProveAnswer, error)
 	Logger *slog.Logger
@@ -105,6 +106,7 @@ func (o Options) handler() (http.Handler, error) {
 	mux.HandleFunc("GET /.well-known/keyhall", o.prove(document))
 	mux.HandleFunc("GET /{$}", showPage)
 	mux.HandleFunc("GET /join", showPage)
+	mux.Handle("GET /download/", downloads(o.Downloads))
 	if o.WebSocket != "" {
 		target, err := url.Parse(o.WebSocket)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -173,6 +174,7 @@ func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
 	}
 	server, err := httpd.Start(httpd.Options{
 		Address: h.options.HTTP, WebSocket: socket, Document: document, Logger: h.options.Logger,
+		Downloads: filepath.Join(h.options.DataDir, "downloads"),
 		Prove: func(ctx context.Context, challenge, document [32]byte) (answer api.ProveAnswer, err error) {
 			request := api.ProveRequest{Challenge: challenge[:], Document: document[:]}
 			err = api.Call(ctx, nc, "signer.prove", request, &answer)
