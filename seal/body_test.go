@@ -145,7 +145,8 @@ func TestBodiesInAnotherFormAreRefused(t *testing.T) {
 	micro := strings.Replace(text, "789Z", "789001Z", 1)
 	padded := strings.Replace(text, "789Z", "7890Z", 1)
 	upper := strings.Replace(text, `"root":"02`, `"root":"0A`, 1)
-	for _, bad := range []string{"", "{}", "null", "[]", text + "\n", " " + text, zone, micro, padded, upper,
+	for _, bad := range []string{
+		"", "{}", "null", "[]", text + "\n", " " + text, zone, micro, padded, upper,
 		strings.Replace(text, `"size":5`, `"size":5.0`, 1),
 		strings.Replace(text, `"size":5`, `"size":5,"size":5`, 1),
 		strings.Replace(text, `"size":5`, `"size":null`, 1),
@@ -180,7 +181,7 @@ func TestKeyIsNotPrinted(t *testing.T) {
 	if err != nil || string(data) != `"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="` {
 		t.Errorf("in JSON it is %s, %v", data, err)
 	}
-	if seal.NewKey() == seal.NewKey() {
+	if one, other := seal.NewKey(), seal.NewKey(); one == other {
 		t.Error("two new keys are the same")
 	}
 }

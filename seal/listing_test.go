@@ -134,14 +134,18 @@ func TestEntriesOutOfBoundsAreNotListed(t *testing.T) {
 }
 
 func TestValidPaths(t *testing.T) {
-	for _, path := range []string{"a", ".a", "a.", "...", "a/b/c", " ", "a b", "a\nb", `a"b`, `a\b`, "..a/b..", "ä", "日本",
-		"a/" + strings.Repeat("x", seal.MaxPath-2)} {
+	for _, path := range []string{
+		"a", ".a", "a.", "...", "a/b/c", " ", "a b", "a\nb", `a"b`, `a\b`, "..a/b..", "ä", "日本",
+		"a/" + strings.Repeat("x", seal.MaxPath-2),
+	} {
 		if err := seal.ValidPath(path); err != nil {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
-	for _, path := range []string{"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "..", "a/..", "a\x00b", "\xff", "a/\xc3",
-		strings.Repeat("x", seal.MaxPath+1)} {
+	for _, path := range []string{
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "..", "a/..", "a\x00b", "\xff", "a/\xc3",
+		strings.Repeat("x", seal.MaxPath+1),
+	} {
 		if err := seal.ValidPath(path); !errors.Is(err, seal.ErrPath) {
 			t.Errorf("%q: error is %v, want ErrPath", path, err)
 		}

@@ -47,10 +47,14 @@ func TestPermissionsAreSpelledOut(t *testing.T) {
 		change func(*Grant)
 		want   string
 	}{
-		"nothing": {func(*Grant) {},
-			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"deny":["\u003e",` + always + `]}}`},
-		"reader": {func(g *Grant) { g.Subscribe.Allow = []string{"feed.x"} },
-			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"allow":["feed.x"],"deny":[` + always + `]}}`},
+		"nothing": {
+			func(*Grant) {},
+			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"deny":["\u003e",` + always + `]}}`,
+		},
+		"reader": {
+			func(g *Grant) { g.Subscribe.Allow = []string{"feed.x"} },
+			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"allow":["feed.x"],"deny":[` + always + `]}}`,
+		},
 		"writer": {func(g *Grant) {
 			g.Publish.Allow, g.Subscribe.Allow = []string{"room.x.say.A"}, []string{"feed.x", "_INBOX_U.>"}
 		}, `{"pub":{"allow":["room.x.say.A"],"deny":[` + always + `]},"sub":{"allow":["feed.x","_INBOX_U.\u003e"],"deny":[` + always + `]}}`},
@@ -60,8 +64,10 @@ func TestPermissionsAreSpelledOut(t *testing.T) {
 		"responses": {func(g *Grant) {
 			g.Subscribe.Allow, g.Responses = []string{"ask"}, Responses{Max: 2, Within: time.Second}
 		}, `{"pub":{"deny":["\u003e",` + always + `]},"sub":{"allow":["ask"],"deny":[` + always + `]},"resp":{"max":2,"ttl":1000000000}}`},
-		"an inbox allowed is denied all the same": {func(g *Grant) { g.Subscribe.Allow = []string{"_INBOX.>"} },
-			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"allow":["_INBOX.\u003e"],"deny":[` + always + `]}}`},
+		"an inbox allowed is denied all the same": {
+			func(g *Grant) { g.Subscribe.Allow = []string{"_INBOX.>"} },
+			`{"pub":{"deny":["\u003e",` + always + `]},"sub":{"allow":["_INBOX.\u003e"],"deny":[` + always + `]}}`,
+		},
 	} {
 		g, user := testGrant(t)
 		c.change(g)

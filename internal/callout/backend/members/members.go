@@ -1,5 +1,6 @@
 // Package members decides the logins that a hub sends through the callout: newcomers with
-// an invite, who may ask to be admitted and nothing else, and members' devices, who may
+// an invite, who may ask to be admitted and nothing else, people who come back with a
+// recovery code, who may fetch their backup and nothing else, and members' devices, who may
 // enter ROOMS with the rights of the rooms they name. Anything else is refused.
 //
 // What a connection says of itself stands in its user field, stated in
@@ -20,6 +21,7 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/people"
+	"keyhall.dev/keyhall/internal/recovery"
 	"keyhall.dev/keyhall/internal/rooms"
 	"keyhall.dev/keyhall/internal/sessions"
 	"keyhall.dev/keyhall/trust"
@@ -29,6 +31,7 @@ const (
 	maxRooms      = 64 // rooms of one connection
 	admissionTime = 5 * time.Minute
 	admissionSize = 8 << 10 // bytes of an admission
+	recoverySize  = 1 << 10 // bytes of a request for a backup
 	subscriptions = 2*maxRooms + 16
 )
 
@@ -37,6 +40,7 @@ type Backend struct {
 	People   *people.View
 	Rooms    *rooms.View
 	Sessions *sessions.Registry
+	Recovery *recovery.Store
 
 	HubAccount   string // A…
 	HubSigner    nkeys.KeyPair
@@ -49,18 +53,21 @@ func (b *Backend) Authorize(ctx context.Context, r *callout.Request) (*callout.G
 	kind, rest, _ := strings.Cut(r.User, " ")
 	key, rest, _ := strings.Cut(rest, " ")
 	switch kind {
-	case "admit", "rooms":
+	case "admit", "rooms", "recover":
 	default:
-		return nil, fault.New(fault.Malformed, "a connection says whether it is for rooms or for admission")
+		return nil, fault.New(fault.Malformed, "a connection says whether it is for rooms, admission or recovery")
 	}
 	if _, err := trust.ParsePublicKey(trust.Device, key); err != nil {
-		return nil, fault.New(fault.Malformed, "the connection does not name a device or an invite key")
+		return nil, fault.New(fault.Malformed, "the connection does not name a device, an invite key or a recovery key")
 	}
 	if err := callout.VerifyNonce(key, r.Nonce, r.Signature); err != nil {
 		return nil, fault.Wrap(fault.Refused, err, "the connection does not prove that it holds its key")
 	}
-	if kind == "admit" {
+	switch kind {
+	case "admit":
 		return b.newcomer(ctx, key, rest)
+	case "recover":
+		return b.returner(ctx, key, rest)
 	}
 	return b.member(ctx, r, key, rest)
 }
@@ -84,6 +91,25 @@ func (b *Backend) newcomer(ctx context.Context, invite, rest string) (*callout.G
 		Subscribe:        callout.Subjects{Allow: []string{inbox(invite)}},
 		Expires:          now.Add(admissionTime),
 		MaxPayload:       admissionSize,
+		MaxSubscriptions: 4,
+	}, nil
+}
+
+// returner may fetch the backup under the recovery key that they hold. Without one the
+// login is refused like any other: it is no way to ask who has a backup.
+func (b *Backend) returner(ctx context.Context, key, rest string) (*callout.Grant, error) {
+	if rest != "" {
+		return nil, fault.New(fault.Malformed, "who comes back names a recovery key and nothing else")
+	}
+	if _, err := b.Recovery.Under(ctx, key); err != nil {
+		return nil, err
+	}
+	return &callout.Grant{
+		Account: b.HubAccount, Signer: b.HubSigner, Name: "returner " + key,
+		Publish:          callout.Subjects{Allow: []string{"recovery." + key + ".get"}},
+		Subscribe:        callout.Subjects{Allow: []string{inbox(key)}},
+		Expires:          time.Now().Add(admissionTime),
+		MaxPayload:       recoverySize,
 		MaxSubscriptions: 4,
 	}, nil
 }
