@@ -230,10 +230,8 @@ func TestCherokeeNamesHaveANormalForm(t *testing.T) {
 	}
 }
 
-// DEFECT: characters that nobody sees are letters and marks by their category, and so
-// "alice" has twins that look the same: variation selectors, the grapheme joiner, fillers.
-// The rule of docs/protocol/keys.md admits them as well; NFKC_Casefold of Unicode
-// (section 3.13) takes such Default_Ignorable_Code_Points out.
+// TestANameShowsAllItsCharacters: characters that nobody sees are letters and marks by their
+// category; with them "alice" would have twins that look the same.
 func TestANameShowsAllItsCharacters(t *testing.T) {
 	for what, text := range map[string]string{
 		"a variation selector":                "ali\ufe0fce",

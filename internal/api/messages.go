@@ -146,6 +146,16 @@ type KickRequest struct {
 	Client uint64 `json:"client"`
 }
 
+// RecoveryState says when the caller's backup was made; absent: there is none.
+type RecoveryState struct {
+	Made time.Time `json:"made,omitzero"`
+}
+
+// RecoveryBackup is a sealed backup, an event in compact form.
+type RecoveryBackup struct {
+	Event []byte `json:"event"`
+}
+
 // RebuildRequest asks the hub to fold a view anew.
 type RebuildRequest struct {
 	Projection string `json:"projection"`

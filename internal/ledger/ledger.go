@@ -16,6 +16,8 @@ import (
 // Stream is the name of the ledger's stream, in account HUB.
 const Stream = "LEDGER"
 
+const forgetTime = 5 * time.Second // to delete a consumer
+
 // ErrMoved is the error of an append to a chain (or a ledger) that has moved on meanwhile.
 var ErrMoved = errors.New("the chain has moved on")
 
@@ -119,6 +121,7 @@ func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry)
 	if err != nil {
 		return fmt.Errorf("read chain: %w", err)
 	}
+	defer l.forget(consumer)
 	left := consumer.CachedInfo().NumPending
 	for left > 0 {
 		batch, err := consumer.Fetch(int(min(left, 256)), jetstream.FetchMaxWait(5*time.Second))
@@ -142,6 +145,14 @@ func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry)
 		left -= received
 	}
 	return nil
+}
+
+// forget deletes the consumer of a reading that is over. The server would keep it for five
+// minutes, and a stream has room for a thousand: busy readers would shut everybody out.
+func (l *Ledger) forget(consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	_ = l.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name) // it ends by itself, only later
 }
 
 // Follow calls each with every event from the first on, in order, as they come, until ctx

@@ -368,6 +368,31 @@ func TestReadingAChainStopsWhereTheReaderWants(t *testing.T) {
 	}
 }
 
+// A stream has room for so many consumers, and the server keeps one that nobody uses for
+// minutes: a reader leaves none behind.
+func TestAReaderLeavesNothingBehind(t *testing.T) {
+	s, l := start(t)
+	fill(t, l, "ledger.person.A", 0, 10)
+	broken := errors.New("broken")
+	for what, each := range map[string]func(ledger.Entry) (bool, error){
+		"who reads all":  func(ledger.Entry) (bool, error) { return true, nil },
+		"who stops":      func(ledger.Entry) (bool, error) { return false, nil },
+		"who can't read": func(ledger.Entry) (bool, error) { return true, broken },
+	} {
+		if err := l.ReadChain(within(t), "ledger.person.A", each); err != nil && !errors.Is(err, broken) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	stream, err := s.js.Stream(within(t), ledger.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no consumer is left", func() bool {
+		info, err := stream.Info(within(t))
+		return err == nil && info.State.Consumers == 0
+	})
+}
+
 // stray puts something into the ledger's stream that Append would not.
 func (s *server) stray(t *testing.T, subject string, data []byte) {
 	t.Helper()
@@ -430,5 +455,16 @@ func TestAFollowerThatFailsIsDone(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || seen != 2 {
 		t.Errorf("after %d events: %v", seen, err)
+	}
+}
+
+// DEFECT: a follower whose context ends before its consumer is there fails with that, and a
+// hub that is closed soon after its start reports a part that failed.
+func TestFollowingEndsWithoutAnError(t *testing.T) {
+	_, l := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Follow(ctx, func(ledger.Entry) error { return nil }); err != nil {
+		t.Error(err)
 	}
 }

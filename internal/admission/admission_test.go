@@ -1,0 +1,361 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/admission"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/trust"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds what a test waits for; it is no measure of anything.
+const patience = 30 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// door is a hub's admission service, on a ledger with the host's invite in it.
+type door struct {
+	*hall
+	t      *testing.T
+	server *natsd.Server
+	ledger *ledger.Ledger
+	nc     *nats.Conn // of the hub's services
+
+	mu      sync.Mutex
+	settled []string // account and sequence, for each time it was asked
+	waits   func(stage string) error
+}
+
+func (d *door) note(stage string) func(context.Context, string, uint64) error {
+	return func(_ context.Context, account string, seq uint64) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.settled = append(d.settled, fmt.Sprintf("%s %s %d", stage, account, seq))
+		if d.waits != nil {
+			return d.waits(stage)
+		}
+		return nil
+	}
+}
+
+func openDoor(t *testing.T) *door {
+	t.Helper()
+	server, err := natsd.Start(within(t), natsd.Options{
+		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	d := &door{t: t, server: server, hall: newHall(t, server.Keys())}
+	if d.nc, err = server.Connect(server.Keys().HubUser); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.nc.Close)
+	if d.ledger, err = ledger.Open(within(t), d.nc, 1); err != nil {
+		t.Fatal(err)
+	}
+	d.append(d.invites(), 0)
+	d.serve()
+	return d
+}
+
+func (d *door) append(ev *event.Event, after uint64) uint64 {
+	d.t.Helper()
+	seq, err := d.ledger.Append(within(d.t), ev, after)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return seq
+}
+
+// serve runs the service until the test ends.
+func (d *door) serve() {
+	d.t.Helper()
+	s := admission.New(d.hub, d.ledger)
+	s.Settle, s.Await = d.note("settle"), d.note("await")
+	ctx, cancel := context.WithCancel(context.Background())
+	followed := make(chan error, 1)
+	go func() { followed <- s.Follow(ctx, slog.New(slog.DiscardHandler)) }()
+	wait, err := s.Serve(ctx, d.nc, slog.New(slog.DiscardHandler))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() {
+		cancel()
+		wait()
+		if err := <-followed; err != nil && !errors.Is(err, context.Canceled) {
+			d.t.Error(err)
+		}
+	})
+	if err := d.nc.FlushTimeout(patience); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// newcomer connects as somebody with an invite, as the callout lets them in.
+func (d *door) newcomer(invite *trust.KeyPair) *nats.Conn {
+	d.t.Helper()
+	claims := jwt.NewUserClaims(invite.String())
+	claims.IssuerAccount = d.server.Keys().Hub
+	claims.Pub.Allow.Add("admission." + invite.String() + ".admit")
+	claims.Sub.Allow.Add("_INBOX_" + invite.String() + ".>")
+	token, err := claims.Encode(d.server.Keys().HubSigner)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	nc, err := nats.Connect(d.server.ClientURL(), nats.CustomInboxPrefix("_INBOX_"+invite.String()),
+		nats.UserJWT(func() (string, error) { return token, nil }, invite.NKey().Sign))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(nc.Close)
+	return nc
+}
+
+// asks hands an admission in with an invite.
+func (d *door) asks(invite *trust.KeyPair, data []byte) (seq uint64, err error) {
+	d.t.Helper()
+	var answer api.Appended
+	err = api.CallWithin(within(d.t), patience, d.newcomer(invite), "admission."+invite.String()+".admit", data, &answer)
+	return answer.Seq, err
+}
+
+// people are the accounts of the ledger, in the order of their admission.
+func (d *door) people() (accounts []string) {
+	d.t.Helper()
+	err := d.ledger.ReadChain(within(d.t), chain.PersonSubject("*"), func(entry ledger.Entry) (bool, error) {
+		if entry.Event.Type == chain.Admit {
+			accounts = append(accounts, entry.Event.Author.Text(trust.Account))
+		}
+		return true, nil
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return accounts
+}
+
+func TestANewcomerIsAdmittedAndToldWhenTheyAreLive(t *testing.T) {
+	d := openDoor(t)
+	alice, ev := d.admits("alice")
+	seq, err := d.asks(d.invite, ev.Encode())
+	if err != nil || seq != 1 {
+		t.Fatalf("place %d, %v", seq, err)
+	}
+	if got := d.people(); !slices.Equal(got, []string{alice.account()}) {
+		t.Errorf("people %v", got)
+	}
+	want := []string{"settle " + alice.account() + " 2", "await " + alice.account() + " 2"}
+	if !slices.Equal(d.settled, want) {
+		t.Errorf("waited for %v, want %v", d.settled, want)
+	}
+}
+
+func TestManyNewcomersComeAtOnce(t *testing.T) {
+	d := openDoor(t)
+	const newcomers = 8
+	var group sync.WaitGroup
+	for i := range newcomers {
+		_, ev := d.admits(fmt.Sprintf("guest%d", i))
+		group.Go(func() {
+			if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+				t.Errorf("guest%d: %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	if got := d.people(); len(got) != newcomers {
+		t.Errorf("%d people", len(got))
+	}
+}
+
+func TestOfTwoWithOneHandleOneIsAdmitted(t *testing.T) {
+	d := openDoor(t)
+	results := make(chan error, 2)
+	for range 2 {
+		_, ev := d.admits("alice")
+		go func() {
+			_, err := d.asks(d.invite, ev.Encode())
+			results <- err
+		}()
+	}
+	one, two := <-results, <-results
+	if one != nil {
+		one, two = two, one
+	}
+	if one != nil || !fault.Is(two, fault.Taken) || len(d.people()) != 1 {
+		t.Errorf("%v and %v, %d people", one, two, len(d.people()))
+	}
+}
+
+func TestAnInviteWithOneUseAdmitsOne(t *testing.T) {
+	d := openDoor(t)
+	host, ev := d.admits("host")
+	if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	key := trust.NewKeyPair(trust.Device)
+	d.append(host.says(chain.Invite, chain.InviteBody{
+		Invite: key.String(), Uses: 1, Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second),
+	}), 2)
+	by := func(handle string) []byte { return d.admitsBy(handle, key, host.account()).Encode() }
+	results := make(chan error, 2)
+	for _, data := range [][]byte{by("bob"), by("carol")} {
+		go func() {
+			_, err := d.asks(key, data)
+			results <- err
+		}()
+	}
+	one, two := <-results, <-results
+	if one != nil {
+		one, two = two, one
+	}
+	if one != nil || !fault.Is(two, fault.Refused) || len(d.people()) != 2 {
+		t.Errorf("%v and %v, %d people", one, two, len(d.people()))
+	}
+}
+
+// admitsBy is the admission of somebody by another invite than the host's.
+func (d *door) admitsBy(handle string, key *trust.KeyPair, inviter string) *event.Event {
+	d.t.Helper()
+	m := &member{hall: d.hall, identity: trust.NewKeyPair(trust.Account), laptop: trust.NewKeyPair(trust.Device)}
+	subject := chain.PersonSubject(m.account())
+	ev := d.says(m.identity.Public(), m.identity, subject, subject, chain.Admit, chain.AdmitBody{
+		Handle: handle, Account: m.account(), XKey: trust.NewXKey().String(), Device: m.token(m.laptop, "laptop"),
+		Invite: key.String(), Inviter: inviter,
+	})
+	if err := ev.CoSign(key); err != nil {
+		d.t.Fatal(err)
+	}
+	return ev
+}
+
+func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
+	d := openDoor(t)
+	unknown := trust.NewKeyPair(trust.Device)
+	_, ev := d.admits("alice")
+	changed := slices.Clone(ev.Encode())
+	changed[len(changed)-1] ^= 1
+	_, early := d.admits("early")
+	early.Time = early.Time.Add(-time.Hour)
+	m, _ := d.admits("mallory")
+	if err := early.Sign(m.identity); err != nil {
+		t.Fatal(err)
+	}
+	for what, row := range map[string]struct {
+		invite *trust.KeyPair
+		data   []byte
+		code   fault.Code
+	}{
+		"nothing":                    {d.invite, nil, fault.Malformed},
+		"no event":                   {d.invite, []byte("let me in"), fault.Malformed},
+		"a changed event":            {d.invite, changed, fault.Refused},
+		"an hour old":                {d.invite, early.Encode(), fault.Refused},
+		"not an admission":           {d.invite, m.says(chain.AddDevice, chain.DeviceBody{}).Encode(), fault.Conflict},
+		"an invite nobody announced": {unknown, d.admitsBy("bob", unknown, d.hub.ID).Encode(), fault.Refused},
+		"an inviter nobody knows":    {d.invite, d.admitsBy("bob", d.invite, m.account()).Encode(), fault.Refused},
+		"under another invite":       {unknown, ev.Encode(), fault.Refused},
+		"for another hub":            {d.invite, newHall(t, foreignKeys(t)).admitsFor("bob").Encode(), fault.Refused},
+	} {
+		if seq, err := d.asks(row.invite, row.data); fault.CodeOf(err) != row.code {
+			t.Errorf("%s: place %d, %v; want %q", what, seq, err, row.code)
+		}
+	}
+	if got := d.people(); len(got) != 0 || len(d.settled) != 0 {
+		t.Errorf("people %v, waited for %v", got, d.settled)
+	}
+	if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+		t.Errorf("what is good is refused too: %v", err)
+	}
+	if _, err := d.asks(d.invite, ev.Encode()); !fault.Is(err, fault.Conflict) {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+// foreignKeys are those of another hub.
+func foreignKeys(t *testing.T) *natsd.Keys {
+	t.Helper()
+	other, err := natsd.Start(within(t), natsd.Options{DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return other.Keys()
+}
+
+func (h *hall) admitsFor(handle string) *event.Event {
+	_, ev := h.admits(handle)
+	return ev
+}
+
+func TestANewcomerHearsWhenTheHubIsNotReady(t *testing.T) {
+	d := openDoor(t)
+	for stage, err := range map[string]error{
+		"settle": fault.New(fault.Unavailable, "the views lag behind"), "await": fault.New(fault.Refused, "the signer does not accept that"),
+	} {
+		d.mu.Lock()
+		d.waits = func(asked string) error {
+			if asked == stage {
+				return err
+			}
+			return nil
+		}
+		d.mu.Unlock()
+		_, ev := d.admits("guest-" + stage)
+		if _, got := d.asks(d.invite, ev.Encode()); got == nil || fault.CodeOf(got) != fault.CodeOf(err) || got.Error() != err.Error() {
+			t.Errorf("%s: %v", stage, got)
+		}
+	}
+}
+
+func TestWhatDoesNotHoldInTheLedgerAdmitsNobodyAndStopsNobody(t *testing.T) {
+	d := openDoor(t)
+	uninvited := newHall(t, d.server.Keys()) // with an invite that nobody announced
+	mallory, forged := uninvited.admits("alice")
+	d.append(forged, 0)
+	if _, err := d.asks(d.invite, d.admitsFor("alice").Encode()); err != nil {
+		t.Errorf("the handle counts as taken by %s: %v", mallory.account(), err)
+	}
+}
+
+// TestANewcomerAsksFromTheInboxOfTheirInvite: see TestAnAnswerGoesOnlyWhereTheCallerMayBe of
+// package api for the rule; this is whether the service has it.
+func TestANewcomerAsksFromTheInboxOfTheirInvite(t *testing.T) {
+	d := openDoor(t)
+	var answer api.Appended
+	data := d.admitsFor("alice").Encode()
+	err := api.CallWithin(within(t), 100*time.Millisecond, d.nc, "admission."+d.invite.String()+".admit", data, &answer)
+	if !fault.Is(err, fault.Unavailable) || len(d.people()) != 0 {
+		t.Errorf("%v, people %v", err, d.people())
+	}
+}

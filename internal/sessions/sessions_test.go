@@ -1,0 +1,226 @@
+package sessions_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/sessions"
+	"keyhall.dev/keyhall/trust"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds what a test waits for; it is no measure of anything.
+const patience = 30 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// start is a server, its people and the registry of their connections.
+func start(t *testing.T) (*hall, *nats.Conn, *sessions.Registry) {
+	t.Helper()
+	server, err := natsd.Start(within(t), natsd.Options{
+		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	nc, err := server.Connect(server.Keys().HubUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	registry, err := sessions.Open(within(t), nc, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newHall(t, server.Keys()), nc, registry
+}
+
+// kicked notes which connections were closed.
+type kicked struct {
+	mu   sync.Mutex
+	list []string
+	err  error
+}
+
+func (k *kicked) kick(_ context.Context, server string, client uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = append(k.list, fmt.Sprintf("%s/%d", server, client))
+	return k.err
+}
+
+func (k *kicked) take() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list := k.list
+	k.list = nil
+	slices.Sort(list)
+	return list
+}
+
+func settled(context.Context, ledger.Entry) error { return nil }
+
+func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
+	h, _, registry := start(t)
+	alice, _ := h.admits("alice")
+	bob, _ := h.admits("bob")
+	room, other := trust.NewID(), trust.NewID()
+	phone := trust.NewKeyPair(trust.Device)
+	note := func(m *member, device *trust.KeyPair, client uint64, rooms ...string) {
+		t.Helper()
+		s := sessions.Session{Account: m.account(), Device: device.String(), Server: "NS", Client: client, Rooms: rooms}
+		for range 2 { // a connection that asks again is the same
+			if err := registry.Note(within(t), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	note(alice, alice.laptop, 1, room)
+	note(alice, alice.laptop, 2, other)
+	note(alice, phone, 3, room, other)
+	note(alice, phone, 4)
+	note(bob, bob.laptop, 5, room)
+	for _, row := range []struct {
+		what string
+		ev   *event.Event
+		want []string
+	}{
+		{"put out of the room", bob.saysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.account()}), []string{"NS/1", "NS/3"}},
+		{"a new role in it", bob.saysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: room, Account: alice.account(), Role: chain.Reader}), []string{"NS/1", "NS/3"}},
+		{"left it", alice.saysIn(other, chain.LeaveRoom, chain.LeaveRoomBody{}), []string{"NS/2", "NS/3"}},
+		{"a device that was revoked", alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), []string{"NS/3", "NS/4"}},
+		{"another's device", bob.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), nil},
+		{"another room", bob.saysIn(trust.NewID(), chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.account()}), nil},
+		{"somebody who is not connected", bob.saysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: h.hub.ID}), nil},
+		{"a new epoch", bob.saysIn(room, chain.Epoch, chain.EpochBody{}), nil},
+		{"a new device", alice.says(chain.AddDevice, chain.DeviceBody{}), nil},
+		{"a body that is none", bob.saysIn(room, chain.RevokeRoom, chain.LeaveRoomBody{}), nil},
+	} {
+		closed := new(kicked)
+		if err := registry.Evictions(closed.kick, settled).Fold(within(t), ledger.Entry{Seq: 1, Event: row.ev}); err != nil {
+			t.Errorf("%s: %v", row.what, err)
+		}
+		if got := closed.take(); !slices.Equal(got, row.want) {
+			t.Errorf("%s: closed %v, want %v", row.what, got, row.want)
+		}
+	}
+}
+
+// The callout judges by views: a connection that is closed before they know comes back
+// with the right it had.
+func TestNobodyIsPutOutBeforeTheViewsKnow(t *testing.T) {
+	h, _, registry := start(t)
+	alice, _ := h.admits("alice")
+	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Device: alice.laptop.String(), Server: "NS", Client: 1}); err != nil {
+		t.Fatal(err)
+	}
+	entry := ledger.Entry{Seq: 7, Event: alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()})}
+	behind, closed := errors.New("the views lag behind"), new(kicked)
+	fold := registry.Evictions(closed.kick, func(_ context.Context, got ledger.Entry) error {
+		if got != entry {
+			t.Errorf("asked for %+v", got)
+		}
+		return behind
+	}).Fold
+	if err := fold(within(t), entry); !errors.Is(err, behind) || errors.Is(err, ledger.ErrPoison) {
+		t.Errorf("%v", err)
+	}
+	if got := closed.take(); got != nil {
+		t.Errorf("closed %v", got)
+	}
+	closed.err = errors.New("the signer is away")
+	if err := registry.Evictions(closed.kick, settled).Fold(within(t), entry); !errors.Is(err, closed.err) {
+		t.Errorf("a connection that could not be closed: %v", err)
+	}
+}
+
+func TestEvictionsFollowPeopleAndRooms(t *testing.T) {
+	h, nc, registry := start(t)
+	l, err := ledger.Open(within(t), nc, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, admitted := h.admits("alice")
+	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Device: alice.laptop.String(), Server: "NS", Client: 1}); err != nil {
+		t.Fatal(err)
+	}
+	closed := new(kicked)
+	ctx, cancel := context.WithCancel(t.Context())
+	ps := l.Start(ctx, slog.New(slog.DiscardHandler), registry.Evictions(closed.kick, settled))
+	t.Cleanup(ps.Wait)
+	t.Cleanup(cancel)
+	seq, err := l.Append(within(t), admitted, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(within(t), alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()}), seq); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for deadline := time.Now().Add(patience); len(got) == 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		got = closed.take()
+	}
+	if !slices.Equal(got, []string{"NS/1"}) {
+		t.Errorf("closed %v", got)
+	}
+}
+
+func TestTheRegistryForgetsAWhileAfterAConnectionsLife(t *testing.T) {
+	_, nc, _ := start(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(within(t), sessions.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := bucket.Status(within(t))
+	if err != nil || status.TTL() <= sessions.Life || status.TTL() > 2*sessions.Life {
+		t.Errorf("%s, %v", status.TTL(), err)
+	}
+	if _, err := sessions.Open(within(t), nc, 1); err != nil {
+		t.Errorf("opened again: %v", err)
+	}
+}
+
+func TestWithoutAServerNothingIsNoted(t *testing.T) {
+	h, nc, registry := start(t)
+	alice, _ := h.admits("alice")
+	nc.Close()
+	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Server: "NS", Client: 1}); err == nil {
+		t.Error("noted")
+	}
+	entry := ledger.Entry{Seq: 1, Event: alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()})}
+	if err := registry.Evictions(new(kicked).kick, settled).Fold(within(t), entry); err == nil {
+		t.Error("nobody was looked for")
+	}
+	if _, err := sessions.Open(within(t), nc, 1); err == nil {
+		t.Error("opened")
+	}
+}
