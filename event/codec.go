@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -98,8 +99,10 @@ func (e *Event) checkBounds() error {
 		return fmt.Errorf("%w: its id is not a UUID of version 7", ErrMalformed)
 	case e.Author.IsZero() || e.Device.IsZero():
 		return fmt.Errorf("%w: no author or device", ErrMalformed)
-	case e.Time.IsZero():
-		return fmt.Errorf("%w: no time", ErrMalformed)
+	case !validTime(e.Time):
+		return fmt.Errorf("%w: its time is out of range", ErrMalformed)
+	case !e.NotAfter.IsZero() && !validTime(e.NotAfter):
+		return fmt.Errorf("%w: its end is out of range", ErrMalformed)
 	case (e.Seq <= 1) != e.Prev.IsZero():
 		return fmt.Errorf("%w: place in the chain and previous hash disagree", ErrMalformed)
 	case len(e.Body) > MaxBody:
@@ -113,6 +116,9 @@ func (e *Event) checkBounds() error {
 	}
 	return nil
 }
+
+// validTime reports whether a time has a place in a token.
+func validTime(t time.Time) bool { return t.UnixMilli() > 0 && t.UnixMilli() <= math.MaxInt64/2 }
 
 func validType(text string) bool {
 	if len(text) == 0 || len(text) > maxType {

@@ -61,12 +61,12 @@ func ParseInvite(code string) (*Invite, error) {
 	if len(code) > 1024 {
 		return nil, fmt.Errorf("%w: too long", ErrInvite)
 	}
-	text := strings.Join(strings.Fields(strings.ToLower(code)), "")
-	text, found := strings.CutPrefix(text, invitePrefix)
+	text := strings.ReplaceAll(strings.Join(strings.Fields(strings.ToLower(code)), ""), "-", "")
+	text, found := strings.CutPrefix(text, strings.TrimSuffix(invitePrefix, "-"))
 	if !found {
 		return nil, fmt.Errorf("%w: it should begin with %q", ErrInvite, invitePrefix)
 	}
-	raw, err := idText.DecodeString(strings.ReplaceAll(text, "-", ""))
+	raw, err := idText.DecodeString(text)
 	if err != nil || len(raw) != inviteLength {
 		return nil, fmt.Errorf("%w: a part is missing or mistyped", ErrInvite)
 	}

@@ -191,9 +191,14 @@ func parseXKey(text string) (*ecdh.PublicKey, error) {
 	return ecdh.X25519().NewPublicKey(raw)
 }
 
-// CheckXKey returns an error that matches ErrKey unless text is a public xkey (X…).
+// CheckXKey returns an error that matches ErrKey unless text is a public xkey (X…) to which
+// something can be sealed: points of small order give the same secret to everybody.
 func CheckXKey(text string) error {
-	if _, err := parseXKey(text); err != nil {
+	public, err := parseXKey(text)
+	if err == nil {
+		_, err = NewXKey().private.ECDH(public)
+	}
+	if err != nil {
 		return fmt.Errorf("%w of kind X", ErrKey)
 	}
 	return nil

@@ -30,7 +30,10 @@ func Name(text string) (string, error) {
 	if len(text) > 4*maxNameBytes {
 		return "", fmt.Errorf("%w: it has more than %d characters", ErrName, maxNameRunes)
 	}
-	name := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
+	name := folded(text)
+	if other := folded(name); other != name {
+		name = min(name, other) // Cherokee, whose letters the library folds to and fro
+	}
 	if name == "" {
 		return "", fmt.Errorf("%w: it is empty", ErrName)
 	}
@@ -49,6 +52,10 @@ func Name(text string) (string, error) {
 		previous = r
 	}
 	return name, nil
+}
+
+func folded(text string) string {
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
 }
 
 // IsName reports whether text is a name in its normal form.

@@ -1,9 +1,13 @@
 package trust
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -14,7 +18,16 @@ const (
 	MaxTokenLife = 366 * 24 * time.Hour // from issue to expiry
 	ClockSkew    = 10 * time.Minute     // how far two honest clocks may be apart
 	maxTokenText = 4096                 // bytes of a token; it must fit a NATS CONNECT line
+	lastSecond   = 253402300799         // of the year 9999: later times have no text
 )
+
+// The form of a NATS JWT of version 2.
+const (
+	tokenHeader  = `{"typ":"JWT","alg":"ed25519-nkey"}`
+	tokenVersion = 2
+)
+
+var tokenText = base64.RawURLEncoding
 
 // ErrToken is the error of a device token that does not hold.
 var ErrToken = errors.New("device token does not hold")
@@ -42,14 +55,56 @@ func IssueDevice(identity *KeyPair, device PublicKey, name string, now, expires 
 	}
 	claims := jwt.NewUserClaims(device.Text(Device))
 	claims.Name = name
-	claims.Expires = expires.Unix()
+	claims.Issuer = identity.String()
+	claims.IssuedAt, claims.Expires = now.Unix(), expires.Unix()
 	claims.Permissions = DevicePermissions(device)
 	claims.AllowedConnectionTypes = connectionTypes()
-	text, err := claims.Encode(identity.NKey())
+	claims.Type, claims.Version = jwt.UserClaim, tokenVersion
+	payload, err := json.Marshal(claims)
 	if err != nil {
-		return nil, fmt.Errorf("sign device token: %w", err)
+		return nil, fmt.Errorf("encode device token: %w", err)
 	}
-	return ParseDeviceToken(text)
+	signed := tokenText.EncodeToString([]byte(tokenHeader)) + "." + tokenText.EncodeToString(payload)
+	sig := identity.Sign([]byte(signed))
+	return ParseDeviceToken(signed + "." + tokenText.EncodeToString(sig[:]))
+}
+
+// openToken verifies a token's signature, by the same rule as every other, and reads its
+// claims. One token has one text and one reading: nothing is skipped, and no member stands
+// there twice, unknown, or in another case.
+func openToken(text string) (*jwt.UserClaims, error) {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%w: not a token", ErrToken)
+	}
+	var raw [3][]byte
+	for i, part := range parts {
+		var err error
+		if raw[i], err = tokenText.DecodeString(part); err != nil || tokenText.EncodeToString(raw[i]) != part {
+			return nil, fmt.Errorf("%w: not a token", ErrToken)
+		}
+	}
+	claims := new(jwt.UserClaims)
+	if string(raw[0]) != tokenHeader || json.Unmarshal(raw[1], claims) != nil || !sameJSON(raw[1], claims) {
+		return nil, fmt.Errorf("%w: not a user token in its one form", ErrToken)
+	}
+	if claims.Type != jwt.UserClaim || claims.Version != tokenVersion {
+		return nil, fmt.Errorf("%w: not a user token of this version", ErrToken)
+	}
+	issuer, err := ParsePublicKey(Account, claims.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not issued by an identity", ErrToken)
+	}
+	if !Verify(issuer, []byte(parts[0]+"."+parts[1]), raw[2]) {
+		return nil, fmt.Errorf("%w: its signature does not hold", ErrToken)
+	}
+	return claims, nil
+}
+
+// sameJSON reports whether data is how the claims are encoded, byte for byte.
+func sameJSON(data []byte, claims *jwt.UserClaims) bool {
+	encoded, err := json.Marshal(claims)
+	return err == nil && bytes.Equal(encoded, data)
 }
 
 // ParseDeviceToken reads a token and checks everything in it but the time: the
@@ -59,9 +114,9 @@ func ParseDeviceToken(text string) (*DeviceToken, error) {
 	if len(text) > maxTokenText {
 		return nil, fmt.Errorf("%w: too long", ErrToken)
 	}
-	claims, err := jwt.DecodeUserClaims(text)
+	claims, err := openToken(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: not a signed user token", ErrToken)
+		return nil, err
 	}
 	account, err := ParsePublicKey(Account, claims.Issuer)
 	if err != nil {
@@ -82,6 +137,8 @@ func ParseDeviceToken(text string) (*DeviceToken, error) {
 		return nil, fmt.Errorf("%w: a bearer token proves no device", ErrToken)
 	case !IsName(claims.Name):
 		return nil, fmt.Errorf("%w: its device name is not in normal form", ErrToken)
+	case claims.IssuedAt < 0 || claims.Expires > lastSecond:
+		return nil, fmt.Errorf("%w: its times are out of range", ErrToken)
 	case claims.Expires == 0 || !t.Expires.After(t.Issued) || t.Expires.Sub(t.Issued) > MaxTokenLife:
 		return nil, fmt.Errorf("%w: it lives too long", ErrToken)
 	case !samePermissions(claims.Permissions, DevicePermissions(device)):

@@ -116,6 +116,12 @@ func checkAdmission(account string, ev *event.Event, body *AdmitBody) (*trust.De
 	if body.Account != account {
 		return nil, bad(ev.Type, "it names another account")
 	}
+	if _, err := trust.ParsePublicKey(trust.Account, body.Inviter); err != nil && body.Inviter != ev.Audience {
+		return nil, bad(ev.Type, "the inviter is neither a person nor the hub")
+	}
+	if !ev.Head.IsZero() {
+		return nil, fmt.Errorf("%w: an admission has no head", ErrPlace)
+	}
 	if !trust.IsName(body.Handle) {
 		return nil, bad(ev.Type, "the handle is not in normal form")
 	}
@@ -195,7 +201,8 @@ func (p *Person) foldDevice(ev *event.Event) error {
 		if known.Revoked != 0 {
 			return bad(ev.Type, "the device was revoked; make a new key")
 		}
-		fact.Since = known.Since // a renewal
+		// A renewal: what was signed before it stays good.
+		fact.Since, fact.Issued = known.Since, known.Issued
 	}
 	p.Devices[token.Device.Text(trust.Device)] = fact
 	return nil

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"maps"
 	"time"
 
 	"keyhall.dev/keyhall/event"
@@ -29,6 +30,11 @@ func (s *Shares) Apply(ev *event.Event, withheld bool) error {
 	}
 	s.Seq = ev.Seq
 	return nil
+}
+
+// clone is a copy that later events do not change.
+func (s *Shares) clone() *Shares {
+	return &Shares{Seq: s.Seq, Granted: maps.Clone(s.Granted), Taken: maps.Clone(s.Taken)}
 }
 
 func (s *Shares) fold(ev *event.Event) error {

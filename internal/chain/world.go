@@ -49,18 +49,21 @@ func (w *World) Apply(ev *event.Event) error {
 	if !known {
 		return w.admit(ev)
 	}
-	// Shares folds without judging, so it is asked only when Person has verified.
-	trial := *w.Shares[account]
 	if err := w.checkDevice(ev, account); err != nil {
 		return err
 	}
-	if err := person.Apply(w.hub.ID, ev, false); err != nil {
+	shares := w.Shares[account]
+	if strings.HasPrefix(ev.Type, "share.") {
+		shares = shares.clone() // folded before the event is judged, and kept only if it holds
+	}
+	if err := shares.Apply(ev, false); err != nil {
 		return err
 	}
-	if err := trial.Apply(ev, false); err != nil {
-		return fmt.Errorf("share of a verified event: %w", err)
+	if err := person.Apply(w.hub.ID, ev, false); err != nil {
+		w.Shares[account].Seq = person.Seq
+		return err
 	}
-	*w.Shares[account] = trial
+	w.Shares[account] = shares
 	w.noteDevices(person)
 	return nil
 }

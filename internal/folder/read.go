@@ -38,18 +38,16 @@ func (s *scan) tell(change func(*Progress)) {
 	s.report(s.at)
 }
 
-func (s *scan) found(n int) { s.tell(func(p *Progress) { p.Found = n }) }
-
 // readAll does the tasks of all files. Its error is that of ctx; a file's own stays with it.
-func (s *scan) readAll(ctx context.Context, files []file) error {
+func (s *scan) readAll(ctx context.Context, files []*file) error {
 	var todo []*file
 	var bytes int64
-	for i := range files {
-		if files[i].task != done {
-			todo = append(todo, &files[i])
+	for _, f := range files {
+		if f.task != done {
+			todo = append(todo, f)
 		}
-		if files[i].task == digest {
-			bytes += files[i].stamp.size
+		if f.task == digest {
+			bytes += f.stamp.size
 		}
 	}
 	s.tell(func(p *Progress) { p.ToRead, p.ToReadBytes = len(todo), bytes })
@@ -78,7 +76,7 @@ func (s *scan) count(files []*file) {
 	for _, f := range files {
 		switch {
 		case f.err != nil:
-			s.skip(f.Path, f.err)
+			s.result.skip(f.Path, f.err)
 		case f.task == sniff:
 			s.result.Moved++
 		default:

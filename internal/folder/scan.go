@@ -55,7 +55,7 @@ type Skip struct {
 // Scan finds the regular files below dir and gives an index of them. With the previous index
 // of the same folder, or nil, it hashes only what is new or has changed, in parallel, one
 // file for each processor that Go may use. The index has the next revision if its listing is
-// another.
+// another, and is previous itself where nothing at all has changed.
 //
 // Files that have to be left out are in the result; an error means that there is no index:
 // dir can't be read, or ctx ended. The error of a folder that is gone matches
@@ -104,16 +104,15 @@ type file struct {
 }
 
 // compare takes over from previous what is known of each file. It sorts found.
-func (s *scan) compare(found []file, previous *Index) []file {
-	slices.SortFunc(found, func(a, b file) int { return strings.Compare(a.Path, b.Path) })
+func (s *scan) compare(found []*file, previous *Index) []*file {
+	slices.SortFunc(found, func(a, b *file) int { return strings.Compare(a.Path, b.Path) })
 	// A folder that changes while it is read may give a name twice.
-	found = slices.CompactFunc(found, func(a, b file) bool { return a.Path == b.Path })
+	found = slices.CompactFunc(found, func(a, b *file) bool { return a.Path == b.Path })
 	if previous == nil {
 		return found
 	}
 	gone := matchInPlace(found, previous.entries)
-	for i := range found {
-		f := &found[i]
+	for _, f := range found {
 		if f.task == done {
 			s.result.Kept++
 			continue
@@ -131,7 +130,7 @@ func (s *scan) compare(found []file, previous *Index) []file {
 //
 // An entry whose inode is still at its path is not gone, even if it is changed: else a file
 // that was written to and given its old time again would be taken for its own old self.
-func matchInPlace(found []file, entries []Entry) map[identity]*Entry {
+func matchInPlace(found []*file, entries []Entry) map[identity]*Entry {
 	gone := map[identity]*Entry{}
 	i := 0
 	for e := range entries {
@@ -141,7 +140,7 @@ func matchInPlace(found []file, entries []Entry) map[identity]*Entry {
 		}
 		here := i < len(found) && found[i].Path == old.Path
 		if here && found[i].stamp.unchanged(old.stamp) {
-			f := &found[i]
+			f := found[i]
 			f.Type, f.Root, f.leaves, f.task = old.Type, old.Root, old.leaves, done
 			continue
 		}
@@ -154,26 +153,37 @@ func matchInPlace(found []file, entries []Entry) map[identity]*Entry {
 }
 
 // index makes the index out of the files that were not left out.
-func (s *scan) index(files []file, previous *Index) *Index {
+func (s *scan) index(files []*file, previous *Index) *Index {
 	var descriptions map[string]string
 	if previous != nil {
 		descriptions = previous.descriptions
 	}
-	entries := make([]Entry, 0, len(files))
-	for i := range files {
-		f := &files[i]
-		if f.err != nil {
-			continue
-		}
+	files = slices.DeleteFunc(files, func(f *file) bool { return f.err != nil })
+	for _, f := range files {
 		f.Size, f.Modified, f.Description = f.stamp.size, listed(f.stamp.modified), descriptions[f.Path]
+	}
+	if previous != nil && slices.EqualFunc(files, previous.entries, sameEntry) {
+		return previous // nobody has to store it again
+	}
+	entries := make([]Entry, 0, len(files))
+	for _, f := range files {
 		entries = append(entries, f.Entry)
 	}
 	return successor(previous, entries, descriptions)
 }
 
+// sameEntry reports whether a file is what an entry says, down to what is known of it on disk.
+func sameEntry(f *file, e Entry) bool { return f.Entry.Entry == e.Entry && f.stamp == e.stamp }
+
 // skip notes that path is left out.
-func (s *scan) skip(path string, err error) {
-	s.result.Skipped = append(s.result.Skipped, Skip{path, err})
+func (r *Result) skip(path string, err error) { r.Skipped = append(r.Skipped, Skip{path, err}) }
+
+// leftOut adds what a part of the walk left out.
+func (r *Result) leftOut(part *Result) {
+	r.Symlinks += part.Symlinks
+	r.Special += part.Special
+	r.Parts += part.Parts
+	r.Skipped = append(r.Skipped, part.Skipped...)
 }
 
 // checkSize refuses what is too large to have an address.

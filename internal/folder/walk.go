@@ -4,133 +4,205 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"keyhall.dev/keyhall/seal"
 )
 
-// namesAtOnce is how many names of a folder are held at a time.
-const namesAtOnce = 1024
+const (
+	foldersEach = 64  // folders of one depth for each processor that are enough to share
+	foldersDeep = 64  // folders in one another that are open at a time
+	filesAtOnce = 128 // for which there is room at a time
+)
 
 // subfolder is a folder yet to be read, as it was when its parent was.
 type subfolder struct {
 	path string // empty for the top
-	info fs.FileInfo
+	seen seen
 }
 
-// walk finds the regular files, in no particular order. Only the top folder's errors end it.
-func (s *scan) walk(ctx context.Context) ([]file, error) {
-	var found []file
-	for todo := []subfolder{{}}; len(todo) > 0; {
-		next := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if err := context.Cause(ctx); err != nil {
+// seen is a name in a folder, and what it is.
+type seen struct {
+	name  string
+	mode  fs.FileMode // its type alone: 0 is a regular file
+	stamp stamp
+	info  fs.FileInfo // nil where the stamp alone tells files apart
+}
+
+// is reports whether what was opened meanwhile is what was seen.
+func (s *seen) is(now fs.FileInfo) bool {
+	if s.info != nil {
+		return os.SameFile(now, s.info)
+	}
+	other := stampOf(now)
+	return other.device == s.stamp.device && other.inode == s.stamp.inode
+}
+
+// walk finds the regular files, in no particular order: the folders of one depth in parallel,
+// then those in them. Only the top folder's errors end it.
+func (s *scan) walk(ctx context.Context) ([]*file, error) {
+	var found []*file
+	for level := []subfolder{{}}; len(level) > 0; {
+		walkers, err := s.walkLevel(ctx, level)
+		if err != nil {
 			return nil, err
 		}
-		w := walker{scan: s, path: next.path}
-		err := w.folder(ctx, next.info)
-		switch {
-		case err == nil:
-		case next.path == "" || ctx.Err() != nil:
-			return nil, err
-		default:
-			s.skip(next.path, err)
+		level = nil
+		for _, w := range walkers {
+			found, level = append(found, w.files...), append(level, w.folders...)
+			s.result.leftOut(&w.result)
 		}
-		found, todo = append(found, w.files...), append(todo, w.folders...)
-		s.found(len(found))
 	}
 	return found, nil
 }
 
-// walker reads one folder.
-type walker struct {
-	*scan
-	path    string
-	files   []file
-	folders []subfolder
+// walkLevel reads folders, one for each processor that Go may use at a time. Where there are
+// enough of them to share, each is read with what is below it.
+func (s *scan) walkLevel(ctx context.Context, level []subfolder) ([]*walker, error) {
+	walkers := make([]*walker, min(runtime.GOMAXPROCS(0), len(level)))
+	depth := 0
+	if len(level) >= foldersEach*len(walkers) {
+		depth = foldersDeep
+	}
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range walkers {
+		w := &walker{scan: s}
+		walkers[i] = w
+		group.Go(func() error {
+			for i := next.Add(1) - 1; int(i) < len(level); i = next.Add(1) - 1 {
+				if err := w.enter(ctx, w.root, level[i].path, level[i], depth); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return walkers, group.Wait()
 }
 
-// folder reads the folder, which has to be the one that info describes (nil: the top).
-//
-// It goes through a root of its own: one step to each name, however deep the folder is, and
-// no symlink to pass on the way.
-func (w *walker) folder(ctx context.Context, info fs.FileInfo) error {
-	dir := w.root
-	if info != nil {
-		sub, err := w.root.OpenRoot(filepath.FromSlash(w.path))
-		if err != nil {
-			return err
-		}
-		defer sub.Close()
-		now, err := sub.Stat(".")
-		if err != nil {
-			return err
-		}
-		if !os.SameFile(now, info) {
-			return fmt.Errorf("%w: another folder took its place", ErrChanged)
-		}
-		dir = sub
+// walker reads folders, one after the other, and keeps what it finds to itself.
+type walker struct {
+	*scan
+	files   []*file
+	folders []subfolder // yet to be read
+	result  Result      // what was left out
+	room    []file      // for the next files
+}
+
+// enter reads the folder that is called name in from, and those below it down to depth. Its
+// error ends the walk.
+func (w *walker) enter(ctx context.Context, from *os.Root, name string, next subfolder, depth int) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
-	list, err := dir.Open(".")
+	if next.path == "" {
+		name = "."
+	}
+	err := w.folder(ctx, from, filepath.FromSlash(name), next, depth)
+	if err != nil && (next.path == "" || ctx.Err() != nil) {
+		return err
+	}
+	if err != nil {
+		w.result.skip(next.path, err)
+	}
+	return nil
+}
+
+// folder goes on from each folder to those in it: one step, however deep they are, and no
+// symlink to pass on the way.
+func (w *walker) folder(ctx context.Context, from *os.Root, name string, next subfolder, depth int) error {
+	before := len(w.folders)
+	if err := w.list(ctx, from, name, next); err != nil {
+		return err
+	}
+	if depth == 0 || len(w.folders) == before {
+		return nil
+	}
+	dir, err := from.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	below := slices.Clone(w.folders[before:])
+	w.folders = w.folders[:before]
+	for _, sub := range below {
+		if err := w.enter(ctx, dir, path.Base(sub.path), sub, depth-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list looks at every name in a folder, which has to be the one that next describes.
+func (w *walker) list(ctx context.Context, from *os.Root, name string, next subfolder) error {
+	list, err := from.OpenFile(name, openFlags, 0)
 	if err != nil {
 		return err
 	}
 	defer list.Close()
-	for {
-		names, err := list.ReadDir(namesAtOnce)
-		for _, name := range names {
-			w.name(dir, name.Name())
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err = errors.Join(err, context.Cause(ctx)); err != nil {
+	if next.path != "" {
+		now, err := list.Stat()
+		if err != nil {
 			return err
 		}
+		if !next.seen.is(now) {
+			return fmt.Errorf("%w: another folder took its place", ErrChanged)
+		}
 	}
+	before := len(w.files)
+	defer func() { w.tell(func(p *Progress) { p.Found += len(w.files) - before }) }()
+	return errors.Join(look(list, func(at seen, err error) { w.name(next.path, at, err) }), context.Cause(ctx))
 }
 
-// name looks at one name of the folder dir.
-func (w *walker) name(dir *os.Root, name string) {
-	path := name
-	if w.path != "" {
-		path = w.path + "/" + name
+// name takes in one name of a folder, or that it could not be looked at.
+func (w *walker) name(folder string, at seen, err error) {
+	path := at.name
+	if folder != "" {
+		path = folder + "/" + at.name
 	}
-	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return // gone since the folder was read
 	case err != nil:
-		w.skip(path, err)
+		w.result.skip(path, err)
 		return
-	}
-	mode := info.Mode()
-	switch {
-	case mode&fs.ModeSymlink != 0:
+	case at.mode == fs.ModeSymlink:
 		w.result.Symlinks++
 		return
-	case !mode.IsDir() && !mode.IsRegular():
+	case at.mode != fs.ModeDir && at.mode != 0:
 		w.result.Special++
 		return
-	case mode.IsRegular() && strings.HasSuffix(name, PartSuffix):
+	case at.mode == 0 && strings.HasSuffix(at.name, PartSuffix):
 		w.result.Parts++
 		return
 	}
 	if err := seal.ValidPath(path); err != nil {
-		w.skip(path, err)
+		w.result.skip(path, err)
 		return
 	}
-	if mode.IsDir() {
-		w.folders = append(w.folders, subfolder{path, info})
+	if at.mode == fs.ModeDir {
+		w.folders = append(w.folders, subfolder{path, at})
 		return
 	}
-	if err := checkSize(info.Size()); err != nil {
-		w.skip(path, err)
+	if err := checkSize(at.stamp.size); err != nil {
+		w.result.skip(path, err)
 		return
 	}
-	w.files = append(w.files, file{Entry: Entry{Entry: seal.Entry{Path: path}, stamp: stampOf(info)}, task: digest})
+	if len(w.room) == 0 {
+		w.room = make([]file, filesAtOnce)
+	}
+	f := &w.room[0]
+	w.room = w.room[1:]
+	f.Path, f.stamp, f.task = path, at.stamp, digest
+	w.files = append(w.files, f)
 }
