@@ -128,8 +128,6 @@ var lowOrder = []string{
 	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 }
 
-// DEFECT: CheckXKey accepts keys of low order, to which Box can never seal. A member who is
-// admitted with one, and let into a room, keeps everybody there from making an epoch.
 func TestWhatPassesForAnXKeyCanBeSealedTo(t *testing.T) {
 	for _, raw := range lowOrder {
 		text, err := nkeys.Encode(nkeys.PrefixByteCurve, unhex(t, raw))

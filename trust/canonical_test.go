@@ -109,9 +109,6 @@ func TestJSONThatIsNotCanonicalIsRefused(t *testing.T) {
 	}
 }
 
-// DEFECT: three things have more forms than docs/protocol/README.md gives them, and what
-// chain and seal check besides covers their own bodies only: null for bytes or a list, a
-// time that is not in UTC, and a fraction of more than three digits.
 func TestCanonicalJSONHasNoSecondForm(t *testing.T) {
 	for what, data := range map[string]string{
 		"bytes as null":           strings.Replace(plainLetter, `"AQI="`, `null`, 1),
@@ -158,8 +155,6 @@ func TestWhatCanonicalWritesParseCanonicalReads(t *testing.T) {
 	})
 }
 
-// DEFECT: text that is not UTF-8 is written as the escape \ufffd, which no reader takes: a
-// message pasted from a broken file is signed, sent, and refused by everybody.
 func TestTextThatIsNotUTF8IsNotWritten(t *testing.T) {
 	for _, text := range []string{"\xff", "a\xc3", "\xed\xa0\x80"} {
 		data, err := trust.Canonical(letter{Text: text, Data: []byte{}})

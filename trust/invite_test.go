@@ -75,8 +75,6 @@ func TestAnInviteIsReadHoweverItWasTyped(t *testing.T) {
 	}
 }
 
-// DEFECT: readers ignore '-' (docs/protocol/keys.md), but the one behind "kh" has to be
-// there: who reads a code aloud, or copies it with spaces for dashes, is turned away.
 func TestAnInviteIsReadWithoutAnyDash(t *testing.T) {
 	code := trust.NewInvite(hubID, trust.PublicKey{1}).Code()
 	for _, typed := range []string{strings.ReplaceAll(code, "-", ""), strings.ReplaceAll(code, "-", " ")} {

@@ -146,8 +146,6 @@ func TestATokenIsNotIssuedForTooLongOrNotAtAll(t *testing.T) {
 	}
 }
 
-// DEFECT: IssueDevice takes now and does not use it: the jwt library stamps the system's
-// clock, in a package that promises to have no clock of its own.
 func TestATokenIsGoodFromTheTimeThatWasGiven(t *testing.T) {
 	identity, device := trust.NewKeyPair(trust.Account), trust.NewKeyPair(trust.Device).Public()
 	now := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -299,10 +297,6 @@ func TestATokenIsGoodForItsTime(t *testing.T) {
 	}
 }
 
-// DEFECT: a token has more than one text and more than one reading: base64 skips line breaks
-// and loose bits, the form of version 1 signs the payload alone, and member names match in
-// any case, so that a browser reads another device out of the same bytes. Encoding the
-// decoded claims again and comparing would settle all of it.
 func TestATokenHasOneTextAndOneReading(t *testing.T) {
 	identity, device, other := trust.NewKeyPair(trust.Account), trust.NewKeyPair(trust.Device), trust.NewKeyPair(trust.Device)
 	plain := claims(t, identity, device)
@@ -344,10 +338,6 @@ func signVersion1(t testing.TB, identity *trust.KeyPair, m map[string]any) strin
 		"." + base64.RawURLEncoding.EncodeToString(sig[:])
 }
 
-// DEFECT: tokens (and operator JWTs) are verified inside the jwt library by the stricter rules
-// of crypto/ed25519. Whoever follows docs/protocol/README.md (ZIP-215 everywhere, a browser's
-// "no" asked again) accepts a token of an identity of small order that this program
-// refuses: the two disagree about every event of that person's devices.
 func TestATokensSignatureFollowsTheOneRule(t *testing.T) {
 	identity := trust.PublicKey(unhex(t, smallOrder[4])) // order 8
 	text, err := nkeys.Encode(nkeys.PrefixByteAccount, identity[:])
@@ -368,8 +358,6 @@ func TestATokensSignatureFollowsTheOneRule(t *testing.T) {
 	}
 }
 
-// DEFECT: iat has no upper bound, and a date beyond the year 9999 has no JSON: a view that
-// holds such a device can't be written (see internal/chain and internal/ledger).
 func TestATokensTimesHaveAText(t *testing.T) {
 	identity, device := trust.NewKeyPair(trust.Account), trust.NewKeyPair(trust.Device)
 	for _, issued := range []int64{253402300800, 1 << 40, 1 << 62, -62135596801 - 86400, -1 << 40} {

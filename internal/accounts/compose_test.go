@@ -127,9 +127,6 @@ func TestTheSameWorldGivesTheSameClaims(t *testing.T) {
 	}
 }
 
-// DEFECT: sameAccount compares claims that were encoded with claims that were not. Encoding
-// sets type and version, so that they never say the same: a signer that starts signs and
-// pushes every account of the hub anew, and so does any event that changes nothing.
 func TestSignedClaimsSayTheSame(t *testing.T) {
 	w := newWorld()
 	signing := trust.NewKeyPair(trust.Operator).NKey()
@@ -207,7 +204,6 @@ func TestAServerWithTheCalloutHoleIsRefused(t *testing.T) {
 	}
 }
 
-// DEFECT: `minor > 15` is asked of any major version.
 func TestAnOldServerWithAHighMinorVersionIsRefused(t *testing.T) {
 	if err := accounts.CheckVersion("s", "1.16.0"); !fault.Is(err, fault.Refused) {
 		t.Errorf("%v", err)

@@ -67,8 +67,8 @@ func checkVersion(name, version string) error {
 	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
 		return fault.New(fault.Unavailable, "the NATS server %s has a version that cannot be judged (%s)", name, version)
 	}
-	line := fmt.Sprintf("%d.%d", major, minor)
-	if minimum, known := oldest[line]; major > 2 || minor > 15 || (known && patch >= minimum) {
+	minimum, known := oldest[fmt.Sprintf("%d.%d", major, minor)]
+	if major > 2 || (major == 2 && minor > 15) || (known && patch >= minimum) {
 		return nil
 	}
 	return fault.New(fault.Refused, "the NATS server %s is of version %s, in which logins can skip the callout; "+

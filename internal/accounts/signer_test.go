@@ -286,7 +286,6 @@ func TestASignerThatComesBackGoesOn(t *testing.T) {
 	s.mustLogin(bob)
 }
 
-// DEFECT: see TestSignedClaimsSayTheSame.
 func TestASignerThatComesBackSignsNothingAnew(t *testing.T) {
 	s := startSigning(t)
 	alice := s.joins("alice")

@@ -162,8 +162,6 @@ func TestACallIsAnswered(t *testing.T) {
 	}
 }
 
-// DEFECT: Serve returns before the server has heard of the subscriptions. Who asks at once,
-// over another connection, is told that the hub is not running.
 func TestAServiceThatIsOfferedAnswers(t *testing.T) {
 	b := startBus(t)
 	nc := b.connect("_INBOX_UALICE")
@@ -230,8 +228,6 @@ func TestAFailureHasItsCodeAndASentence(t *testing.T) {
 	}
 }
 
-// DEFECT: verbOf leaves the caller out where the service's name stands between caller and
-// verb; of admission.<invite key>.admit, the key of the newcomer's invite goes into the log.
 func TestTheLogDoesNotNameTheCaller(t *testing.T) {
 	b := startBus(t)
 	s := verb(func(context.Context, string, []byte) (any, error) { return nil, io.EOF })
@@ -268,8 +264,6 @@ func TestAPanicIsOneFailedRequest(t *testing.T) {
 	}
 }
 
-// DEFECT: (seen with -race) a handler runs in a goroutine of its own and hands its error to the
-// micro request after the framework's handler has returned and read it for its statistics.
 func TestManyRequestsFailAtOnce(t *testing.T) {
 	b := startBus(t)
 	b.offer(verb(func(context.Context, string, []byte) (any, error) { return nil, fault.New(fault.Refused, "no") }))
@@ -287,8 +281,6 @@ func TestManyRequestsFailAtOnce(t *testing.T) {
 	callers.Wait()
 }
 
-// DEFECT: when an answer has no JSON, or is larger than a message may be, nothing is sent and
-// nothing is logged: the caller waits ten seconds and is told that the hub did not answer.
 func TestAnAnswerThatCannotBeSentIsAFailure(t *testing.T) {
 	b := startBus(t)
 	for what, answer := range map[string]any{

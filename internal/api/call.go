@@ -13,11 +13,13 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 )
 
+const callTime = 10 * time.Second
+
 // Call sends a request as JSON (or as it is, if it is []byte) to subject and reads the
 // JSON answer into answer, a pointer. It waits ten seconds at most. Errors are faults with
 // the service's code.
 func Call(ctx context.Context, nc *nats.Conn, subject string, request, answer any) error {
-	return CallWithin(ctx, requestTime, nc, subject, request, answer)
+	return CallWithin(ctx, callTime, nc, subject, request, answer)
 }
 
 // CallWithin is Call for requests that may take longer.

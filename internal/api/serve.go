@@ -20,8 +20,9 @@ import (
 
 // The bounds of a service.
 const (
-	requestTime = 10 * time.Second
-	inFlight    = 128 // requests of one service at a time
+	requestTime = 8 * time.Second // less than callers wait
+	inFlight    = 128             // requests of one service at a time
+	maxAnswer   = 1000 << 10      // bytes; a NATS message has at most 1 MiB with its headers
 )
 
 // Handler answers one request of caller (the second token of the subject) with a value
@@ -64,21 +65,26 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 	slots := make(chan struct{}, inFlight)
 	group := service.AddGroup(prefix)
 	for verb, handle := range s.Verbs {
+		name := s.Name + "." + verb // what may be logged: the subject names the caller
 		call := func(req micro.Request) {
 			if !mayReply(callerOf(req.Subject()), req.Reply()) {
-				log.Warn("request with a foreign reply subject dropped", "verb", verbOf(req.Subject()))
+				log.Warn("request with a foreign reply subject dropped", "verb", name)
 				return
 			}
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				answer(ctx, req, handle, s.Time, log)
+				answer(ctx, req, handle, s.Time, log.With("verb", name))
 			}()
 		}
 		if err := group.AddEndpoint(verb, micro.HandlerFunc(call)); err != nil {
 			_ = service.Stop()
 			return nil, fmt.Errorf("offer %s.%s: %w", s.Name, verb, err)
 		}
+	}
+	if err := nc.FlushTimeout(requestTime); err != nil { // from here on whoever asks is heard
+		_ = service.Stop()
+		return nil, fmt.Errorf("offer service %s: %w", s.Name, err)
 	}
 	stopped := make(chan struct{})
 	go func() {
@@ -107,15 +113,26 @@ func answer(ctx context.Context, req micro.Request, handle Handler, limit time.D
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	result, err := safely(ctx, req, handle)
-	if err != nil {
-		code, sentence := publicError(err)
-		if code == fault.Internal || code == fault.Unavailable {
-			log.Error("request failed", "verb", verbOf(req.Subject()), "code", code, "error", describe(err))
-		}
-		_ = req.Error(string(code), sentence, nil) // a caller that is gone needs no answer
+	var data []byte
+	if err == nil {
+		data, err = json.Marshal(result)
+	}
+	if err == nil && len(data) > maxAnswer {
+		err = fmt.Errorf("an answer of %d bytes", len(data))
+	}
+	if err == nil {
+		_ = req.Respond(data) // a caller that is gone needs no answer
 		return
 	}
-	_ = req.RespondJSON(result)
+	code, sentence := publicError(err)
+	if code == fault.Internal || code == fault.Unavailable {
+		log.Error("request failed", "code", code, "error", describe(err))
+	}
+	// What req.Error does, but for its note in req, which the framework reads as soon as
+	// the handler has handed the request over.
+	_ = req.Respond(nil, micro.WithHeaders(micro.Headers{
+		micro.ErrorCodeHeader: {string(code)}, micro.ErrorHeader: {sentence},
+	}))
 }
 
 // describe adds a fault's hidden cause, for logs.
@@ -140,12 +157,6 @@ func callerOf(subject string) string {
 	_, rest, _ := strings.Cut(subject, ".")
 	caller, _, _ := strings.Cut(rest, ".")
 	return caller
-}
-
-// verbOf is a subject without the caller: what may be logged.
-func verbOf(subject string) string {
-	tokens := strings.Split(subject, ".")
-	return strings.Join(tokens[max(0, len(tokens)-2):], ".")
 }
 
 // publicError is what a caller may know of an error.

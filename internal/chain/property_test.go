@@ -122,7 +122,6 @@ func TestARefusedEventChangesNoPerson(t *testing.T) {
 	})
 }
 
-// DEFECT: see TestAShareThatCannotBeChangesNothing, which this finds by itself.
 func TestARefusedEventChangesNoWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(t)

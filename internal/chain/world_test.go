@@ -233,8 +233,6 @@ func TestAnEventTouchesTheAccountsWhoseRightsItChanges(t *testing.T) {
 	}
 }
 
-// DEFECT: World folds the person before it asks Shares. When Shares refuses, the error says
-// that nothing happened and the person's chain has moved on.
 func TestAShareThatCannotBeChangesNothing(t *testing.T) {
 	h := newHall(t)
 	alice, bob := h.joins("alice"), h.joins("bob")

@@ -62,7 +62,7 @@ func (p *program) root() *cobra.Command {
 	p.add(root, groupShare, p.catalog(), p.serve(), p.share(), p.unshare(), p.shares(),
 		p.inbox(), p.accept(), p.decline(), p.ls(), p.get())
 	p.add(root, groupRooms, p.room(), p.say(), p.history(), p.chat())
-	p.add(root, groupHub, p.up(), p.ledger(), p.stats(), p.doctor(), p.version())
+	p.add(root, groupHub, p.up(), p.backup(), p.restore(), p.ledger(), p.stats(), p.doctor(), p.version())
 	return root
 }
 

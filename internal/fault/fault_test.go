@@ -33,8 +33,6 @@ func TestAFaultSaysItsSentenceAndKeepsItsCause(t *testing.T) {
 	}
 }
 
-// DEFECT: with two causes fmt.Errorf has no Unwrap() error, and New keeps neither of them,
-// though it promises to keep operands as fmt.Errorf does.
 func TestAFaultKeepsAllItsCauses(t *testing.T) {
 	err := fault.New(fault.Malformed, "%w: %w", io.EOF, fs.ErrNotExist)
 	for _, cause := range []error{io.EOF, fs.ErrNotExist} {

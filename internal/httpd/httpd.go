@@ -45,6 +45,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	done     chan error
+	cut      context.CancelFunc
 }
 
 // Start listens and serves until Close.
@@ -58,10 +59,13 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	life, cut := context.WithCancel(context.Background())
 	s := &Server{
-		listener: listener, done: make(chan error, 1),
+		listener: listener, done: make(chan error, 1), cut: cut,
 		http: &http.Server{
-			Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+			// WebSockets leave the server's hands; they end with this context.
+			BaseContext: func(net.Listener) context.Context { return life },
+			Handler:     handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 			ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 		},
 	}
@@ -90,6 +94,7 @@ func (s *Server) URL() string {
 
 // Close stops the origin; WebSockets through it are cut.
 func (s *Server) Close() error {
+	s.cut()
 	err := s.http.Close()
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

@@ -356,8 +356,6 @@ func TestAnotherSitesPageIsHeldAgainstTheHost(t *testing.T) {
 	}
 }
 
-// DEFECT: http.Server.Close does not know of hijacked connections, and the proxy keeps
-// copying: what Close promises to cut goes on until the NATS server itself goes down.
 func TestClosingCutsWebSockets(t *testing.T) {
 	o := options()
 	o.WebSocket = startNATS(t).WebsocketURL()

@@ -17,6 +17,7 @@ import (
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/people"
+	"keyhall.dev/keyhall/internal/recovery"
 	"keyhall.dev/keyhall/internal/rooms"
 	"keyhall.dev/keyhall/internal/sessions"
 	"keyhall.dev/keyhall/internal/shares"
@@ -35,6 +36,7 @@ type services struct {
 	feed      *rooms.Feed
 	sessions  *sessions.Registry
 	admission *admission.Service
+	recovery  *recovery.Store
 }
 
 // startSigner starts the account signer, which alone gets the operator's signing key and
@@ -94,6 +96,9 @@ func (h *Hub) openServices(ctx context.Context, nc *nats.Conn, identity *trust.H
 	if s.sessions, err = sessions.Open(ctx, nc, h.options.Replicas); err != nil {
 		return nil, err
 	}
+	if s.recovery, err = recovery.OpenStore(ctx, nc, h.options.Replicas); err != nil {
+		return nil, err
+	}
 	s.admission = admission.New(identity, s.ledger)
 	return s, nil
 }
@@ -132,6 +137,7 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 	add(peopleService.Serve(running, nc, log))
 	add(sharesService.Serve(running, nc, log))
 	add(roomsService.Serve(running, nc, log))
+	add((&recovery.Service{Hub: s.identity, People: s.people, Store: s.recovery}).Serve(running, nc, log))
 	add(serveUpkeep(running, nc, projections, log))
 	add(serveStats(running, nc, s.people, s.shares, s.rooms, log))
 	var drained sync.Once
@@ -170,7 +176,7 @@ func (h *Hub) startCallout(s *services) error {
 	engine, err := callout.Start(callout.Config{
 		Conn: nc, Account: h.keys.Auth, Issuer: h.keys.AuthSigner, XKey: h.keys.CalloutXKey, Logger: h.options.Logger,
 		Authorizer: &members.Backend{
-			People: s.people, Rooms: s.rooms, Sessions: s.sessions,
+			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Recovery: s.recovery,
 			HubAccount: h.keys.Hub, HubSigner: h.keys.HubSigner,
 			RoomsAccount: h.keys.Rooms, RoomsSigner: h.keys.RoomsSigner,
 		},

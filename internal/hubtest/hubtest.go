@@ -190,3 +190,10 @@ func (m *Member) MustShare(name string, with *Member) {
 		m.hall.t.Fatalf("accept %s: %v", name, err)
 	}
 }
+
+// Move starts the hub, which was stopped, on another data folder where it was.
+func (h *Hall) Move(dir string) {
+	h.t.Helper()
+	h.Dir = dir
+	h.start(h.http, h.nats)
+}

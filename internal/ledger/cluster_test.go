@@ -66,9 +66,6 @@ func startCluster(t *testing.T) []*natsserver.Server {
 	return servers
 }
 
-// DEFECT: a stream with more than one copy answers a lost race with another code (10164, the
-// "constant" one, while the winner is on its way) than one with a single copy (10071). The
-// loser is told that the hub is unavailable, and not to look again.
 func TestALoserOnAReplicatedLedgerLooksAgain(t *testing.T) {
 	servers := startCluster(t)
 	var ledgers []*ledger.Ledger

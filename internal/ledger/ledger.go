@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -95,12 +96,29 @@ func (l *Ledger) append(ctx context.Context, ev *event.Event, expect jetstream.P
 	ack, err := l.js.Publish(ctx, ev.Subject, ev.Encode(), jetstream.WithMsgID(ev.ID.String()), expect)
 	var api *jetstream.APIError
 	switch {
-	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == lostRace):
+		if seq, found := l.isThere(ctx, ev); found {
+			return seq, nil
+		}
 		return 0, fault.Wrap(fault.Conflict, ErrMoved, "something changed meanwhile; look again and try again")
 	case err != nil:
 		return 0, fault.Wrap(fault.Unavailable, err, "the hub could not write that down; try again")
 	}
 	return ack.Sequence, nil
+}
+
+// lostRace is the code of a lost compare-and-set while the winner is still being copied to
+// other servers.
+const lostRace = 10164
+
+// isThere finds an event that was stored before, as the newest of its chain: its
+// acknowledgement was lost.
+func (l *Ledger) isThere(ctx context.Context, ev *event.Event) (uint64, bool) {
+	newest, err := l.stream.GetLastMsgForSubject(ctx, ev.Subject)
+	if err != nil || !bytes.Equal(newest.Data, ev.Encode()) {
+		return 0, false
+	}
+	return newest.Sequence, true
 }
 
 // Last is the stream sequence of the newest event, 0 in an empty ledger.
@@ -161,6 +179,9 @@ func (l *Ledger) Follow(ctx context.Context, each func(Entry) error) error {
 	consumer, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("follow ledger: %w", err)
 	}

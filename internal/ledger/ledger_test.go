@@ -227,9 +227,6 @@ func TestAnEventThatIsThereIsAcknowledgedAgain(t *testing.T) {
 	}
 }
 
-// DEFECT: the server looks at the expected sequence before it looks for duplicates. Who lost
-// the acknowledgement and appends the same event at the same place again is told that the
-// chain moved on (by that very event), makes it anew, and has said it twice.
 func TestTheSameAppendAgainIsAcknowledgedAgain(t *testing.T) {
 	_, l := start(t)
 	ctx := within(t)
@@ -458,8 +455,6 @@ func TestAFollowerThatFailsIsDone(t *testing.T) {
 	}
 }
 
-// DEFECT: a follower whose context ends before its consumer is there fails with that, and a
-// hub that is closed soon after its start reports a part that failed.
 func TestFollowingEndsWithoutAnError(t *testing.T) {
 	_, l := start(t)
 	ctx, cancel := context.WithCancel(t.Context())

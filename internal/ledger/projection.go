@@ -24,8 +24,9 @@ const PoisonBucket = "POISON"
 const (
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 5 * time.Second
-	earlyTries = 8 // with the pauses above about six seconds: another replica is folding it
+	earlyTries = 20 // about ten seconds: another replica is folding what it needs
 	ackWait    = 30 * time.Second
+	leaveTries = 20 // looks at whether somebody who waits for events is still there
 )
 
 // Projection folds events into views.
@@ -59,14 +60,7 @@ func (l *Ledger) Run(ctx context.Context, p Projection, log *slog.Logger) {
 
 // consume digests events as they come, until the consumer is gone.
 func (r *runner) consume(ctx context.Context) error {
-	consumer, err := r.ledger.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:        r.projection.Name,
-		FilterSubjects: r.projection.Subjects,
-		DeliverPolicy:  jetstream.DeliverAllPolicy,
-		AckPolicy:      jetstream.AckAllPolicy,
-		AckWait:        ackWait,
-		MaxAckPending:  1024,
-	})
+	consumer, err := r.open(ctx)
 	if err != nil {
 		return fmt.Errorf("open consumer: %w", err)
 	}
@@ -77,7 +71,6 @@ func (r *runner) consume(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	defer messages.Stop()
-	r.done = 0 // what was not acknowledged comes again
 	for {
 		msg, err := messages.Next()
 		switch {
@@ -92,32 +85,68 @@ func (r *runner) consume(ctx context.Context) error {
 	}
 }
 
+// open opens the durable consumer. Events that were handed to somebody who ended before
+// digesting them would come again only after AckWait, behind newer ones: where nobody else
+// is waiting, the consumer begins anew behind the last event that was digested.
+func (r *runner) open(ctx context.Context) (jetstream.Consumer, error) {
+	config := jetstream.ConsumerConfig{
+		Durable:        r.projection.Name,
+		FilterSubjects: r.projection.Subjects,
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxAckPending:  1024,
+	}
+	stream := r.ledger.stream
+	known, err := stream.Consumer(ctx, r.projection.Name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return stream.CreateConsumer(ctx, config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info := known.CachedInfo()
+	for try := 0; info.NumAckPending > 0 && info.NumWaiting > 0 && try < leaveTries; try++ {
+		pause(ctx, retryFirst) // whoever waits may be gone already, and the server not know it yet
+		if info, err = known.Info(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if info.NumAckPending == 0 || info.NumWaiting > 0 {
+		return known, nil
+	}
+	if err := stream.DeleteConsumer(ctx, r.projection.Name); err != nil {
+		return nil, err
+	}
+	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	config.OptStartSeq = info.AckFloor.Stream + 1
+	return stream.CreateConsumer(ctx, config)
+}
+
 type runner struct {
 	ledger     *Ledger
 	projection Projection
 	log        *slog.Logger
-	done       uint64 // newest stream sequence that was digested
 }
 
-// digest folds one message, for as long as it takes, and acknowledges it.
+// digest folds one message, for as long as it takes, and acknowledges it. One that came
+// before another it needs is put back for a while; poison is set aside.
 func (r *runner) digest(ctx context.Context, msg jetstream.Msg) {
-	entry, err := toEntry(msg)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrPoison, err)
-	}
-	if entry.Seq != 0 && entry.Seq <= r.done {
-		return // redelivered while it was being tried again; the later ack covers it
-	}
+	entry, poison := toEntry(msg)
 	wait := retryFirst
 	for try := 1; ; try++ {
-		if err == nil {
+		var err error
+		if poison == nil {
 			err = r.projection.Fold(ctx, entry)
 		}
-		if errors.Is(err, ErrEarly) && try >= earlyTries {
-			err = fmt.Errorf("%w: %w", ErrPoison, err)
+		if errors.Is(err, ErrEarly) && r.putBack(msg, entry.Seq) {
+			return
 		}
-		if errors.Is(err, ErrPoison) {
-			err = r.setAside(ctx, entry.Seq, err)
+		if errors.Is(err, ErrPoison) || errors.Is(err, ErrEarly) {
+			poison = err
+		}
+		if poison != nil {
+			err = r.setAside(ctx, entry.Seq, poison)
 		}
 		if err == nil {
 			break
@@ -126,15 +155,24 @@ func (r *runner) digest(ctx context.Context, msg jetstream.Msg) {
 			return
 		}
 		r.log.Warn("fold failed; trying again", "seq", entry.Seq, "try", try, "error", err)
-		_ = msg.InProgress() // best effort: a redelivery is noticed
+		_ = msg.InProgress() // best effort: an event that comes again is noticed
 		pause(ctx, wait)
 		wait = min(2*wait, retryMost)
-		err = nil
 	}
-	r.done = entry.Seq
 	if err := msg.Ack(); err != nil {
 		r.log.Warn("ack failed; the event will come again", "seq", entry.Seq, "error", err)
 	}
+}
+
+// putBack has an event come again after a while; false when it came too often already.
+func (r *runner) putBack(msg jetstream.Msg, seq uint64) bool {
+	meta, err := msg.Metadata()
+	if err != nil || meta.NumDelivered > earlyTries {
+		return false
+	}
+	wait := min(time.Duration(meta.NumDelivered)*retryFirst, time.Second)
+	r.log.Debug("event came early; put back", "seq", seq, "wait", wait)
+	return msg.NakWithDelay(wait) == nil
 }
 
 // setAside keeps a record of a poisonous event and reports it.

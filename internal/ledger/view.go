@@ -65,7 +65,7 @@ func (v *View) Get(ctx context.Context, key string, value any) (revision uint64,
 func (v *View) Put(ctx context.Context, key string, value any, revision uint64) error {
 	data, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("view %s, key %s: %w", v.bucket.Bucket(), key, err)
+		return fmt.Errorf("%w: view %s, key %s: %w", ErrPoison, v.bucket.Bucket(), key, err)
 	}
 	if revision == 0 {
 		_, err = v.bucket.Create(ctx, key, data)

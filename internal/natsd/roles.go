@@ -52,7 +52,7 @@ var hubRole = role{
 		"ledger.>", "signer.>", "services.>", "$KV.>", "$JS.API.>", "$JS.ACK.>",
 		"$JS.FC.>", // flow control: without its answers a KV watch stalls
 	},
-	subscribe: []string{"hub.>", "admission.>", "services.>", microServices},
+	subscribe: []string{"hub.>", "admission.>", "recovery.>", "services.>", microServices},
 	responses: manyResponses,
 }
 
