@@ -88,7 +88,7 @@ func (ps *Projections) Rebuild(ctx, life context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return ps.ledger.caughtUp(ctx, name)
+	return ps.ledger.caughtUp(ctx, r.projection)
 }
 
 // drop deletes a projection's consumer and empties its view.
@@ -103,21 +103,39 @@ func (ps *Projections) drop(ctx context.Context, p Projection) error {
 	return err
 }
 
-// caughtUp waits until a projection has nothing left to digest.
-func (l *Ledger) caughtUp(ctx context.Context, name string) error {
+// caughtUp waits until a projection has digested all that is there now. What the server
+// calls pending lags behind what it has stored, so the newest event itself is looked for.
+func (l *Ledger) caughtUp(ctx context.Context, p Projection) error {
+	newest, err := l.newest(ctx, p.Subjects)
+	if err != nil {
+		return err
+	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		consumer, err := l.stream.Consumer(ctx, name)
-		if err == nil {
-			info := consumer.CachedInfo()
-			if info.NumPending == 0 && info.NumAckPending == 0 {
-				return nil
-			}
+		consumer, err := l.stream.Consumer(ctx, p.Name)
+		if err == nil && consumer.CachedInfo().AckFloor.Stream >= newest {
+			return nil
 		}
 		if ctx.Err() != nil {
-			return fault.Wrap(fault.Unavailable, ctx.Err(), "the view %s is not whole yet; it goes on being rebuilt", name)
+			return fault.Wrap(fault.Unavailable, ctx.Err(), "the view %s is not whole yet; it goes on being rebuilt", p.Name)
 		}
 		pause(ctx, wait)
 	}
+}
+
+// newest is the stream sequence of the newest event on any of some subjects.
+func (l *Ledger) newest(ctx context.Context, subjects []string) (uint64, error) {
+	var newest uint64
+	for _, subject := range subjects {
+		msg, err := l.stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look at ledger: %w", err)
+		}
+		newest = max(newest, msg.Sequence)
+	}
+	return newest, nil
 }
 
 // Digest is a hash over everything in a bucket: two views with the same digest hold the
