@@ -114,7 +114,7 @@ func (s *server) readOpen(ctx context.Context, reader string, msg *nats.Msg) (*e
 	if !s.first(ev.SignedHash(), ev.NotAfter) {
 		return nil, none, fmt.Errorf("%w: the open was answered before", chain.ErrRefused)
 	}
-	plaintext, err := trust.Unbox(s.c.profile.person, "open", openContext(ev), ev.Body)
+	plaintext, err := s.c.profile.unbox("open", openContext(ev), ev.Body)
 	if err != nil {
 		return nil, none, err
 	}

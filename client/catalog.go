@@ -69,12 +69,22 @@ func (p *Profile) AddCatalog(ctx context.Context, text, dir string, progress fun
 		return nil, err
 	}
 	file := catalogFile{Name: name, ID: trust.NewID(), Dir: dir}
+	awaited, err := p.awaited()
+	if err != nil {
+		return nil, err
+	}
+	if id := awaited[name]; id != "" {
+		file.ID = id // it was shared before this profile was recovered, and still is
+	}
 	report, err := p.scan(ctx, file, progress)
 	if err != nil {
 		_ = os.RemoveAll(p.path("catalogs/" + file.ID)) // nothing is half there
 		return nil, err
 	}
-	return report, p.write(catalogPath(file.ID, "catalog.json"), file)
+	if err := p.write(catalogPath(file.ID, "catalog.json"), file); err != nil {
+		return nil, err
+	}
+	return report, p.arrived(name)
 }
 
 // checkCatalogDir refuses what is no folder, and the profile itself: it holds the keys.

@@ -72,7 +72,9 @@ func (p *Profile) hub(ctx context.Context) (*discovered, error) {
 
 // Close ends the connection; what was published is sent first.
 func (c *Client) Close() {
-	_ = c.nc.Flush() // a connection that is gone has nothing left to send
+	if c.nc.IsConnected() { // one that is gone has nothing left to send, and would be waited for
+		_ = c.nc.Flush()
+	}
 	c.nc.Close()
 }
 

@@ -11,6 +11,9 @@
 //	defer c.Close()
 //	err = c.Say(ctx, "general", "hello")
 //
+// [Client.MakeRecovery] makes a code, for paper, with which [Recover] brings a member back
+// whose folder is lost.
+//
 // A Client believes no hub. Whatever the hub says about people, shares and rooms is
 // verified against signed chains before it is used, the newest head seen of every chain
 // is kept in the profile, and a hub that shows an older or a different past is reported as

@@ -257,6 +257,7 @@ func (d *doctor) account(ctx context.Context) bool {
 	if fact := own.Person.Devices[d.p.device.String()]; fact == nil || fact.Revoked != 0 {
 		return d.found("login", Problem, "use another of your devices", "this device was revoked")
 	}
+	d.recovery(ctx, c)
 	return d.found("login", Fine, "", "as %s, and the hub shows your past as you know it", d.p.Settings.Handle)
 }
 
@@ -271,4 +272,32 @@ func (d *doctor) roomsLogin(ctx context.Context) {
 	}
 	nc.Close()
 	d.found("rooms", Fine, "", "the hub lets you in")
+}
+
+// recovery looks whether the member could come back if this device were lost.
+func (d *doctor) recovery(ctx context.Context, c *Client) {
+	const again = "run keyhall recovery, and write the code down"
+	if _, err := os.Stat(d.p.path(comebackFile)); err == nil {
+		d.found("recovery", Problem, "run keyhall join --recover with this folder again", "you are back, but not everything is done")
+		return
+	}
+	if d.p.identity == nil {
+		return // the device that holds it answers for that
+	}
+	made, err := c.backupState(ctx)
+	if err != nil {
+		d.found("recovery", Note, "", "the hub could not be asked about your backup: %v", err)
+		return
+	}
+	outdated, err := d.p.newCatalogs()
+	switch {
+	case err != nil:
+		d.failed("recovery", err, "")
+	case made.IsZero():
+		d.found("recovery", Note, again, "there is no backup: if this folder is lost, so are you")
+	case outdated:
+		d.found("recovery", Note, again, "the backup of %s does not know all your catalogs", made.Local().Format("2006-01-02"))
+	default:
+		d.found("recovery", Fine, "", "backup of %s", made.Local().Format("2006-01-02"))
+	}
 }

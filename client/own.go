@@ -25,6 +25,13 @@ func (c *Client) me(ctx context.Context) (*page, error) { return c.book.sync(ctx
 // sign makes the next event of a chain whose newest place and hash are given, by this
 // device, now.
 func (c *Client) sign(kind, subject string, seq uint64, prev, head event.Hash, body any) (*event.Event, error) {
+	return c.signBy(c.profile.device, kind, subject, seq, prev, head, body)
+}
+
+// signBy is sign with another key than the device's.
+func (c *Client) signBy(
+	key *trust.KeyPair, kind, subject string, seq uint64, prev, head event.Hash, body any,
+) (*event.Event, error) {
 	author, err := trust.ParsePublicKey(trust.Account, c.account())
 	if err != nil {
 		return nil, err
@@ -37,7 +44,7 @@ func (c *Client) sign(kind, subject string, seq uint64, prev, head event.Hash, b
 		Author: author, Type: kind, Subject: subject, Audience: c.hubID(),
 		Seq: seq + 1, Prev: prev, Head: head, Body: data,
 	}
-	if err := ev.Sign(c.profile.device); err != nil {
+	if err := ev.Sign(key); err != nil {
 		return nil, fmt.Errorf("sign %s: %w", kind, err)
 	}
 	return ev, nil
@@ -46,6 +53,13 @@ func (c *Client) sign(kind, subject string, seq uint64, prev, head event.Hash, b
 // append makes an event on the member's own chain and has the service append it. If the
 // chain has moved on, the event is made again on the new head, from what body gives then.
 func (c *Client) append(ctx context.Context, service, kind string, body func(*page) (any, error)) (*event.Event, error) {
+	return c.appendBy(ctx, c.profile.device, service, kind, body)
+}
+
+// appendBy is append with an event that another key than the device's signs.
+func (c *Client) appendBy(
+	ctx context.Context, key *trust.KeyPair, service, kind string, body func(*page) (any, error),
+) (*event.Event, error) {
 	for range appendTries {
 		own, err := c.me(ctx)
 		if err != nil {
@@ -56,7 +70,7 @@ func (c *Client) append(ctx context.Context, service, kind string, body func(*pa
 			return nil, err
 		}
 		subject := chain.PersonSubject(c.account())
-		ev, err := c.sign(kind, subject, own.Person.Seq, own.Person.Head, own.Person.Head, content)
+		ev, err := c.signBy(key, kind, subject, own.Person.Seq, own.Person.Head, own.Person.Head, content)
 		if err != nil {
 			return nil, err
 		}

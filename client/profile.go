@@ -17,10 +17,12 @@ import (
 // member's own user may read it.
 //
 //	profile.json       who and where: Settings
-//	keys/              identity.nk, device.nk, person.xk: seeds
+//	keys/              identity.nk, device.nk, person.xk: seeds; older.xk: xkeys before that
 //	people/<A>.json    verified chains of people, the member's own among them
 //	rooms/<id>.json    verified chains of rooms
 //	catalogs/<id>/     catalogs: settings and index
+//	awaited.json       catalogs of a backup whose folders are not here yet
+//	backup.json        what the newest backup for the recovery code holds
 type Profile struct {
 	dir      string
 	Settings Settings
@@ -28,6 +30,7 @@ type Profile struct {
 	identity *trust.KeyPair // nil on a device that does not hold it
 	device   *trust.KeyPair
 	person   *trust.XKey
+	older    []*trust.XKey // earlier ones of the person, newest first: they open older boxes
 }
 
 // Settings are the member's place on a hub.
@@ -49,6 +52,7 @@ const (
 	identityFile = "keys/identity.nk"
 	deviceFile   = "keys/device.nk"
 	personFile   = "keys/person.xk"
+	olderFile    = "keys/older.xk" // a seed on each line
 )
 
 // OpenProfile reads the profile in dir. It fails with ErrNoProfile where there is none,
@@ -84,6 +88,9 @@ func (p *Profile) readKeys() error {
 	}
 	if p.person, err = trust.ParseXKeySeed(seed); err != nil {
 		return p.damaged(personFile, err)
+	}
+	if err := p.readOlder(); err != nil {
+		return err
 	}
 	seed, err = p.seed(identityFile)
 	if errors.Is(err, os.ErrNotExist) {

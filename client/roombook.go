@@ -152,7 +152,7 @@ func (b *roomBook) epochKey(known *roomPage, epoch event.Hash) (*event.EpochKey,
 	if fact == nil || fact.Boxes[b.c.account()] == nil {
 		return nil, event.ErrNoKey
 	}
-	key, err := event.OpenEpochKey(b.c.profile.person, known.Room.ID, fact.Commitment, fact.Boxes[b.c.account()])
+	key, err := b.c.profile.openEpoch(known.Room.ID, fact.Commitment, fact.Boxes[b.c.account()])
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type Session struct {
 	nc       *nats.Conn
 	messages chan Message
 	problems chan error
+	soon     chan struct{} // asks for heads to be compared before long
 
 	ctx     context.Context //nolint:containedctx // ends with the session, which outlives its making
 	cancel  context.CancelFunc
@@ -63,7 +64,7 @@ type feed struct {
 // messages first.
 func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Session, error) {
 	s := &Session{
-		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer),
+		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer), soon: make(chan struct{}, 1),
 		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc),
 	}
 	var ids []string
@@ -109,8 +110,9 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 		s.tasks.Go(func() {
 			defer f.mu.Unlock()
 			<-f.ready
+			known := f.known
 			s.show(f, f.past, false)
-			f.past = nil
+			f.known, f.past = known, nil
 		})
 	}
 	if flushErr := s.nc.FlushTimeout(publishTime); flushErr != nil && err == nil {
@@ -206,7 +208,6 @@ func (s *Session) receive(f *feed, msg *nats.Msg) {
 	switch {
 	case !ok || seq <= f.known:
 	case last == f.known:
-		f.known = seq
 		s.show(f, []api.Entry{{Seq: seq, Time: time.Now(), Event: msg.Data}}, true)
 	default:
 		s.catchUp(f)
@@ -239,10 +240,13 @@ func (s *Session) catchUp(f *feed) {
 		if err := s.c.call(s.ctx, "rooms.history", request, &history); err != nil {
 			if s.ctx.Err() == nil {
 				s.problem(s.historyError(f, err))
+				s.again(err)
 			}
 			return
 		}
-		s.show(f, history.Messages, true)
+		if !s.show(f, history.Messages, true) {
+			return
+		}
 		f.known = max(f.known, history.Through)
 		if f.known >= history.Last || len(history.Messages) == 0 {
 			return
@@ -257,20 +261,38 @@ func (s *Session) historyError(f *feed, err error) error {
 	return err
 }
 
-// show verifies messages and passes them on; f.mu is held.
-func (s *Session) show(f *feed, entries []api.Entry, live bool) {
+// show verifies messages and passes them on, as far as it gets: false if one could not be
+// verified because the hub does not answer. It is not passed over, and asked for again.
+// f.mu is held.
+func (s *Session) show(f *feed, entries []api.Entry, live bool) bool {
 	for _, entry := range entries {
 		message, err := s.open(f, entry, live)
-		if errors.Is(err, errDuplicate) || errors.Is(err, event.ErrMalformed) {
-			continue // nobody said this: it was said before, or it is no message at all
-		}
-		if err != nil {
+		switch {
+		case s.ctx.Err() != nil:
+			return false
+		case err == nil:
+			if !s.deliver(message) {
+				return false
+			}
+		case fault.Is(err, fault.Unavailable):
+			s.again(err)
+			return false
+		case !errors.Is(err, errDuplicate) && !errors.Is(err, event.ErrMalformed):
 			s.problem(fmt.Errorf("message %d in %s: %w", entry.Seq, f.room.Room, err))
-			continue
-		}
-		if !s.deliver(message) {
-			return
-		}
+		} // the other two nobody said: it was said before, or it is no message at all
+		f.known = max(f.known, entry.Seq)
+	}
+	return true
+}
+
+// again has heads compared before long, after the hub did not answer.
+func (s *Session) again(err error) {
+	if !fault.Is(err, fault.Unavailable) {
+		return
+	}
+	select {
+	case s.soon <- struct{}{}:
+	default:
 	}
 }
 
@@ -296,6 +318,13 @@ func (s *Session) watchHeads() {
 		select {
 		case <-s.ctx.Done():
 			return
+		case <-s.soon:
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(headsSoon):
+			}
+			s.compareHeads()
 		case <-time.After(wait):
 			s.compareHeads()
 		}

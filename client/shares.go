@@ -206,7 +206,7 @@ func (c *Client) openGrant(share api.Share, owner *Person, shares *chain.Shares)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := trust.Unbox(c.profile.person, "share", binding, grant.Sealed)
+	sealed, err := c.profile.unbox("share", binding, grant.Sealed)
 	if err != nil {
 		return nil, fmt.Errorf("share of %s: %w", owner.Handle, err)
 	}
