@@ -3,15 +3,13 @@ package attack
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/event"
-	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/trust"
 )
@@ -56,8 +54,9 @@ type newcomer struct {
 }
 
 func newNewcomer(handle string) *newcomer {
+	identity := trust.NewKeyPair(trust.Account)
 	return &newcomer{handle: handle, self: self{
-		identity: trust.NewKeyPair(trust.Account), device: trust.NewKeyPair(trust.Device), person: trust.NewXKey(),
+		identity: identity, author: identity.Public(), device: trust.NewKeyPair(trust.Device), person: trust.NewXKey(),
 	}}
 }
 
@@ -77,7 +76,7 @@ func admit(c *call) error {
 	}
 	n := newNewcomer(a.handle)
 	if *a.keep != "" {
-		if err := n.save(*a.keep); err != nil {
+		if err := n.write(*a.keep); err != nil {
 			return err
 		}
 	}
@@ -88,12 +87,10 @@ func admit(c *call) error {
 	return nil
 }
 
-// compete lets newcomers try at once and tells how many got in. All connect before the
-// first one asks.
+// compete lets newcomers try at once and tells how many got in. All have connected before
+// the first one asks.
 func (a *admission) compete(c *call) error {
-	var mu sync.Mutex
-	var done sync.WaitGroup
-	admitted := 0
+	var requests []func() error
 	for i := range *a.race {
 		nc, err := c.dial()
 		if err != nil {
@@ -104,17 +101,22 @@ func (a *admission) compete(c *call) error {
 		if err != nil {
 			return err
 		}
-		done.Go(func() {
+		requests = append(requests, func() error {
 			_, err := nc.ask(&nats.Msg{Subject: a.subject(), Data: ev.Encode()})
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				admitted++
+			return err
+		})
+	}
+	var admitted atomic.Int64
+	var done sync.WaitGroup
+	for _, request := range requests {
+		done.Go(func() {
+			if request() == nil {
+				admitted.Add(1)
 			}
 		})
 	}
 	done.Wait()
-	report("%d admitted", admitted)
+	report("%d admitted", admitted.Load())
 	return nil
 }
 
@@ -218,88 +220,4 @@ func (a *admission) body(n *newcomer, invite *trust.Invite, hub string) (*chain.
 		}
 	}
 	return body, nil
-}
-
-// save writes the keys as a profile that has not joined yet.
-func (n *newcomer) save(home string) error {
-	keys := filepath.Join(home, "keys")
-	if err := os.MkdirAll(keys, 0o700); err != nil {
-		return err
-	}
-	for name, seed := range map[string][]byte{
-		"identity.nk": n.identity.Seed(), "device.nk": n.device.Seed(), "person.xk": n.person.Seed(),
-	} {
-		if err := os.WriteFile(filepath.Join(keys, name), seed, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lineage admits a line of people of whom each has invited the next, beginning with
-// oneself.
-func lineage(c *call) error {
-	length := 0
-	if err := c.parse(2, 2); err != nil {
-		return err
-	}
-	if _, err := fmt.Sscan(c.arg(0), &length); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	last, err := me()
-	if err != nil {
-		return err
-	}
-	for i := range length {
-		next, err := last.bring(c.ctx, fmt.Sprintf("%s%d", c.arg(1), i))
-		if err != nil {
-			return fmt.Errorf("number %d: %w", i, err)
-		}
-		last = &next.self
-	}
-	report("%d people", length)
-	return nil
-}
-
-// bring invites somebody and has them admitted.
-func (s *self) bring(ctx context.Context, handle string) (*newcomer, error) {
-	at, err := where(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nc, err := connectTo(at.document.NATS[0], trust.InboxPrefix(s.device.Public()), userJWT(s.settings.Token, s.device))
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	invite := trust.NewInvite(at.id, s.identity.Public())
-	events, err := nc.chainOf(s.account())
-	if err != nil {
-		return nil, err
-	}
-	body, err := trust.Canonical(chain.InviteBody{
-		Invite: invite.Key().String(), Uses: 1, Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second),
-	})
-	if err != nil {
-		return nil, err
-	}
-	ev := &event.Event{
-		Author: s.identity.Public(), Type: chain.Invite, Subject: chain.PersonSubject(s.account()), Audience: at.id, Body: body,
-	}
-	ev.Seq, ev.Prev = end(events)
-	ev.Seq, ev.Head = ev.Seq+1, ev.Prev
-	if err := ev.Sign(s.device); err != nil {
-		return nil, err
-	}
-	var done api.Appended
-	if err := nc.call("people.append", ev.Encode(), &done); err != nil {
-		return nil, err
-	}
-	n := newNewcomer(handle)
-	fresh := &call{ctx: ctx, login: new("invite:" + invite.Code())}
-	honest := &admission{
-		code: invite.Code(), cosign: new("invite"), account: new(""), device: new(""), inviter: new(""),
-		invite: new(""), age: new(time.Duration(0)), times: new(1), reply: new(""), hub: new(""), handle: handle,
-	}
-	return n, honest.try(fresh, n)
 }

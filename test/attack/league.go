@@ -108,3 +108,22 @@ func recollect(path, hub string) (*hall, error) {
 	}
 	return h, nil
 }
+
+// showKeys shows public keys of a hub that its members are never told.
+func showKeys(c *call) error {
+	if err := c.parse(1, 1); err != nil {
+		return err
+	}
+	keys, err := natsd.LoadKeys(c.arg(0))
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(map[string]string{
+		"callout": keys.CalloutUser.PublicKey, "hub": keys.Hub, "rooms": keys.Rooms, "system": keys.System, "auth": keys.Auth,
+	})
+	if err != nil {
+		return err
+	}
+	report("%s", line)
+	return nil
+}

@@ -197,7 +197,7 @@ func (l *line) next(c *call, s *self, subject, whose, kind string, body []byte) 
 			return nil, err
 		}
 	}
-	ev := &event.Event{Author: s.identity.Public(), Type: kind, Subject: subject, Audience: at.id, Body: body}
+	ev := &event.Event{Author: s.author, Type: kind, Subject: subject, Audience: at.id, Body: body}
 	_, ev.Head = end(own)
 	ev.Seq, ev.Prev = end(events)
 	ev.Seq++
@@ -248,8 +248,12 @@ func claim(c *call) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
+	issuer := s.identity
+	if issuer == nil { // a thief has none, and takes what there is
+		issuer = trust.NewKeyPair(trust.Account)
+	}
 	now := time.Now()
-	token, err := trust.IssueDevice(s.identity, device, c.arg(1), now, now.Add(time.Hour))
+	token, err := trust.IssueDevice(issuer, device, c.arg(1), now, now.Add(time.Hour))
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,14 @@ func verbs() map[string]verb {
 		"own":       {"own [flags] CATALOG LISTING CONTENT", true, own},
 		"admit":     {"admit [flags] CODE HANDLE", false, admit},
 		"lineage":   {"lineage N PREFIX", false, lineage},
-		"pose":      {"pose -proof relayed|stale|rewritten HUB_URL", true, pose},
+		"flood":     {"flood shares|devices|invites|rooms|reads|answers N MORE", false, flood},
+		"socket":    {"socket [-origin ORIGIN] HUB_URL", false, socket},
+		"brief":     {"brief LIFE", false, brief},
+		"rig":       {"rig HUB-DATA BUCKET KEY OLD NEW", false, rig},
+		"insert":    {"insert [flags] HUB-DATA CHAIN TYPE BODY", false, insert},
+		"thief":     {"thief CREDS PROFILE", false, thief},
+		"keys":      {"keys HUB-DATA", false, showKeys},
+		"pose":      {"pose -proof relayed|stale|rewritten|nonsense HUB_URL", true, pose},
 	}
 }
 

@@ -24,6 +24,7 @@ type asking struct {
 	out     *string
 	until   *string
 	hub     *string
+	replay  *bool
 
 	owner, catalog, grant, entry string
 }
@@ -46,6 +47,7 @@ func (c *call) asking() *asking {
 		out:     c.flags.String("out", "", "read the content into this file"),
 		until:   c.flags.String("until", "", "after the first block wait for this file to be there"),
 		hub:     c.flags.String("for-hub", "", "the hub that the request names"),
+		replay:  c.flags.Bool("replay", false, "send the read of the first block a second time"),
 	}
 }
 
@@ -107,7 +109,7 @@ func (a *asking) event(nc *line, s *self, xkey *trust.XKey) (*event.Event, error
 		return nil, err
 	}
 	ev := &event.Event{
-		Author: s.identity.Public(), Type: "transfer.open", Subject: *a.named, Audience: a.owner,
+		Author: s.author, Type: "transfer.open", Subject: *a.named, Audience: a.owner,
 	}
 	_, ev.Head = end(own)
 	if err := a.forged.alter(ev); err != nil {
@@ -179,6 +181,11 @@ func (a *asking) read(c *call, nc *line, ev *event.Event, answer *seal.Answer) e
 		ask, err := keys.SealRead(nil, id, seal.Read{Counter: uint64(i) + 1, Indexes: []uint32{index}})
 		if err != nil {
 			return err
+		}
+		if *a.replay {
+			if _, err := nc.ask(&nats.Msg{Subject: subject, Data: ask}); err != nil {
+				return err
+			}
 		}
 		msg, err := nc.ask(&nats.Msg{Subject: subject, Data: ask})
 		if err != nil {

@@ -180,7 +180,7 @@ func (o *owner) send(msg *nats.Msg, ev *event.Event, wish seal.Request, answer *
 		return err
 	}
 	reply := &event.Event{
-		Author: o.self.identity.Public(), Type: "transfer.answer", Subject: ev.Subject,
+		Author: o.self.author, Type: "transfer.answer", Subject: ev.Subject,
 		Audience: ev.Author.Text(trust.Account), Head: o.head, Body: body,
 	}
 	signer := o.self.device

@@ -17,8 +17,9 @@ import (
 //	relayed    by having the real one answer the joiner's challenge
 //	stale      by an answer of the real one to another challenge
 //	rewritten  by the real one's answer, with its own address in the document
+//	nonsense   by words
 func pose(c *call) error {
-	how := c.flags.String("proof", "relayed", "relayed, stale or rewritten")
+	how := c.flags.String("proof", "relayed", "relayed, stale, rewritten or nonsense")
 	if err := c.parse(1, 1); err != nil {
 		return err
 	}
@@ -64,6 +65,9 @@ func catch(trap net.Listener) {
 
 func forge(r *http.Request, real, how, trap string) (*api.Proof, error) {
 	challenge := r.URL.Query().Get("challenge")
+	if how == "nonsense" {
+		return &api.Proof{Hub: "trust me", Document: "{}", Proof: []byte("please")}, nil
+	}
 	if how == "stale" {
 		challenge = strings.Repeat("0", 64)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -54,52 +55,6 @@ func (h *hall) first(s *self) (event.Hash, *event.EpochKey, error) {
 		}
 	}
 	return event.Hash{}, nil, event.ErrNoKey
-}
-
-// recall reads a room's history and shows each message that one of the attacker's keys
-// opens, and the number of those that none does.
-func recall(c *call) error {
-	if err := c.parse(1, 1); err != nil {
-		return err
-	}
-	s, err := me()
-	if err != nil {
-		return err
-	}
-	at, err := where(c.ctx)
-	if err != nil {
-		return err
-	}
-	nc, err := c.dial()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	h, err := nc.hall(c.arg(0), at.id)
-	if err != nil {
-		return err
-	}
-	var history api.History
-	if err := nc.call("rooms.history", api.HistoryRequest{Room: h.ID, Last: true}, &history); err != nil {
-		return err
-	}
-	closed := 0
-	for _, entry := range history.Messages {
-		ev, err := event.Decode(entry.Event)
-		if err != nil {
-			report("%d garbage %q", entry.Seq, entry.Event)
-			continue
-		}
-		key, err := h.key(s, ev.Epoch)
-		if err != nil {
-			closed++
-			continue
-		}
-		text, err := ev.Open(key)
-		report("%d %s %s %v", entry.Seq, ev.Author.Text(trust.Account), text, err)
-	}
-	report("%d messages stay closed", closed)
-	return nil
 }
 
 // epochFlags say what is wrong with an epoch.
@@ -263,6 +218,9 @@ func (m *message) publish(nc *line, subject string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(string(answer.Data), `"error"`) {
+		return fmt.Errorf("%w: %s", errRefused, answer.Data)
+	}
 	report("stored %s", answer.Data)
 	return nil
 }
@@ -279,7 +237,7 @@ func (m *message) seal(c *call, s *self, room string) ([]byte, error) {
 		return nil, err
 	}
 	ev := &event.Event{
-		Author: s.identity.Public(), Type: "room.message", Subject: "room." + room + ".say." + *m.subject,
+		Author: s.author, Type: "room.message", Subject: "room." + room + ".say." + *m.subject,
 		Audience: at.id, Head: h.Head,
 	}
 	if ev.Body, err = trust.Canonical(struct {

@@ -5,10 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/nats-io/jwt/v2"
 
 	"keyhall.dev/keyhall/client"
 	"keyhall.dev/keyhall/internal/api"
@@ -18,9 +21,10 @@ import (
 // self is what the attacker has of their own: a member's profile, read from its files.
 type self struct {
 	settings client.Settings
-	identity *trust.KeyPair
+	identity *trust.KeyPair // nil for who stole a device
 	device   *trust.KeyPair
 	person   *trust.XKey
+	author   trust.PublicKey // the account
 }
 
 // me reads the profile in $KEYHALL_HOME.
@@ -35,30 +39,94 @@ func readSelf(home string) (*self, error) {
 	if err := json.Unmarshal(data, &s.settings); err != nil {
 		return nil, err
 	}
-	return s, s.readKeys(home)
+	if s.author, err = trust.ParsePublicKey(trust.Account, s.settings.Account); err != nil {
+		return nil, err
+	}
+	return s, s.readKeys(filepath.Join(home, "keys"))
 }
 
-func (s *self) readKeys(home string) error {
-	seeds := make(map[string][]byte)
-	for _, name := range []string{"identity.nk", "device.nk", "person.xk"} {
-		seed, err := os.ReadFile(filepath.Join(home, "keys", name))
-		if err != nil {
-			return err
-		}
-		seeds[name] = seed
-	}
-	var err error
-	if s.identity, err = trust.ParseSeed(trust.Account, seeds["identity.nk"]); err != nil {
+func (s *self) readKeys(dir string) error {
+	seed, err := os.ReadFile(filepath.Join(dir, "device.nk"))
+	if err != nil {
 		return err
 	}
-	if s.device, err = trust.ParseSeed(trust.Device, seeds["device.nk"]); err != nil {
+	if s.device, err = trust.ParseSeed(trust.Device, seed); err != nil {
 		return err
 	}
-	s.person, err = trust.ParseXKeySeed(seeds["person.xk"])
+	if seed, err = os.ReadFile(filepath.Join(dir, "person.xk")); err != nil {
+		return err
+	}
+	if s.person, err = trust.ParseXKeySeed(seed); err != nil {
+		return err
+	}
+	seed, err = os.ReadFile(filepath.Join(dir, "identity.nk"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.identity, err = trust.ParseSeed(trust.Account, seed)
 	return err
 }
 
-func (s *self) account() string { return s.identity.String() }
+func (s *self) account() string { return s.author.Text(trust.Account) }
+
+// write makes a profile folder that has not joined anything yet, unless settings are
+// there.
+func (s *self) write(home string) error {
+	seeds := map[string][]byte{"keys/device.nk": s.device.Seed(), "keys/person.xk": s.person.Seed()}
+	if s.identity != nil {
+		seeds["keys/identity.nk"] = s.identity.Seed()
+	}
+	if s.settings.Account != "" {
+		var err error
+		if seeds["profile.json"], err = json.Marshal(s.settings); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(home, "keys"), 0o700); err != nil {
+		return err
+	}
+	for name, content := range seeds {
+		if err := os.WriteFile(filepath.Join(home, filepath.FromSlash(name)), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thief makes a profile of a creds file that was stolen, and of what else lay on the device:
+// the person's key. The identity did not.
+func thief(c *call) error {
+	if err := c.parse(2, 2); err != nil {
+		return err
+	}
+	victim, err := me()
+	if err != nil {
+		return err
+	}
+	creds, err := os.ReadFile(c.arg(0))
+	if err != nil {
+		return err
+	}
+	if victim.settings.Token, err = jwt.ParseDecoratedJWT(creds); err != nil {
+		return err
+	}
+	key, err := jwt.ParseDecoratedNKey(creds)
+	if err != nil {
+		return err
+	}
+	seed, err := key.Seed()
+	if err != nil {
+		return err
+	}
+	if victim.device, err = trust.ParseSeed(trust.Device, seed); err != nil {
+		return err
+	}
+	victim.identity = nil
+	return victim.write(c.arg(1))
+}
 
 // site is a hub as anybody sees it from outside.
 type site struct {

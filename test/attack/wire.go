@@ -141,13 +141,23 @@ func request(c *call) error {
 	return nil
 }
 
-// ask sends a request and waits for its answer. An error that a service gave is returned.
+// ask sends a request and waits for its answer. What the server refuses of it is an error
+// at once, and so is an error that a service gave.
 func (l *line) ask(msg *nats.Msg) (*nats.Msg, error) {
-	answer, err := l.RequestMsg(msg, answerTime)
+	msg.Reply = l.NewRespInbox()
+	sub, err := l.SubscribeSync(msg.Reply)
 	if err != nil {
-		if denied := l.settle(); denied != nil {
-			return nil, denied
-		}
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := l.PublishMsg(msg); err != nil {
+		return nil, err
+	}
+	if err := l.settle(); err != nil {
+		return nil, err
+	}
+	answer, err := sub.NextMsg(answerTime)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {

@@ -6,20 +6,24 @@
 //
 //	hub start|stop|kill|restart [NAME]   a hub with its data in $WORK/NAME; sets $HUB, $HUB_NATS,
 //	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …)
-//	hub restore DIR [NAME]               stops the hub and puts a copy of its data back
 //	as NAME                              from here on with the profile of NAME
 //	members NAME...                      they join; the first by the host's invite
 //	start NAME COMMAND...                run in the background, output to $WORK/.log
 //	await NAME PATTERN                   until its output matches
+//	capture VAR NAME PATTERN             $VAR from its output: the first group of PATTERN
 //	finish [-kill] NAME [STATUS]         interrupt it, wait for it, check its exit status
 //	ended NAME [STATUS]                  wait for its own end, check its exit status
 //	exits STATUS COMMAND...              run it and check its exit status exactly
-//	until [!] COMMAND...                 run it again until it succeeds (with !: fails)
+//	until [-within TIME] [!] COMMAND...  run it again until it succeeds (with !: fails)
 //	json VAR FIELD [KEY=VALUE...]        $VAR from the JSON lines of the last output
 //	fill FILE BYTES [SEED]               a file of bytes that look random
+//	letters FILE TEXT TIMES              a file of one line
 //	[!] same FILE FILE                   byte for byte
+//	sametree DIR DIR                     the same plain files, byte for byte
+//	less NUMBER NUMBER                   the first is below the second
 //	[!] traces FILE DIR...               the content of FILE stands in some file below DIR
 //	[!] parts DIR                        an unfinished download lies below DIR
+//	copytree FROM TO                     a folder as it is, for later or from before
 //	filename FILE GO-QUOTED-NAME         give FILE a name that a script can't spell
 package script_test
 
@@ -55,11 +59,11 @@ func TestScripts(t *testing.T) {
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"hub": hubCommand, "as": as, "members": members,
-			"start": startCommand, "await": await, "finish": finish, "ended": ended,
+			"start": startCommand, "await": await, "capture": capture, "finish": finish, "ended": ended,
 			"exits": exits, "until": until, "json": jsonField,
-			"fill": fill, "same": same, "traces": traces, "parts": parts, "filename": filename,
+			"fill": fill, "letters": letters, "same": same, "sametree": sametree, "less": less, "traces": traces, "parts": parts, "filename": filename, "copytree": copytree,
 		},
-		Condition: condition,
+		Condition:          condition,
 		RequireUniqueNames: true,
 	})
 }
@@ -72,7 +76,9 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
 	env.Setenv("XDG_DATA_HOME", filepath.Join(home, ".local", "share"))
 	env.Setenv("TZ", "UTC")
-	env.Values[stageKey{}] = newStage(env.WorkDir)
+	// Built to look for data races, every program would wait a second before it ends.
+	env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	env.Values[stageKey{}] = newStage(env.T().(testing.TB), env.WorkDir)
 	return os.MkdirAll(home, 0o700)
 }
 

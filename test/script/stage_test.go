@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,6 +18,7 @@ const pause = 20 * time.Millisecond
 
 // stage is what one script has under way.
 type stage struct {
+	t     testing.TB
 	work  string
 	tasks map[string]*task // by the name that the script gave
 	hubs  map[string]*hub
@@ -24,8 +26,8 @@ type stage struct {
 
 type stageKey struct{}
 
-func newStage(work string) *stage {
-	return &stage{work: work, tasks: make(map[string]*task), hubs: make(map[string]*hub)}
+func newStage(t testing.TB, work string) *stage {
+	return &stage{t: t, work: work, tasks: make(map[string]*task), hubs: make(map[string]*hub)}
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -66,7 +67,7 @@ func environment(ts *testscript.TestScript) []string {
 		name, _, _ := strings.Cut(pair, "=")
 		env = append(env, name+"="+ts.Getenv(name))
 	}
-	for _, name := range []string{homeVariable, "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR", "HUB", "TZ"} {
+	for _, name := range []string{homeVariable, "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR", "HUB", "TZ", "GORACE"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
@@ -131,6 +132,22 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if !seen || !want.MatchString(t.output()) {
 		ts.Fatalf("%s never said %q; it said:\n%s", t.name, args[1], t.output())
 	}
+}
+
+// capture is `capture VAR NAME PATTERN`.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, "capture")
+	need(ts, args, 3, 3, "capture VAR NAME PATTERN")
+	t, want := taskOf(ts, args[1]), pattern(ts, args[2])
+	var found []string
+	eventually(func() bool {
+		found = want.FindStringSubmatch(t.output())
+		return found != nil || !t.running()
+	})
+	if len(found) < 2 {
+		ts.Fatalf("%s never said %q; it said:\n%s", t.name, args[2], t.output())
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // finish is `finish [-kill] NAME [STATUS]`.
@@ -208,16 +225,28 @@ func status(ts *testscript.TestScript, err error) int {
 	return -1
 }
 
-// until is `until [!] COMMAND...`.
+// until is `until [-within TIME] [!] COMMAND...`. What counts is when the run that brought it
+// was begun, not how long it took.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, "until")
+	within := patience
+	if len(args) > 1 && args[0] == "-within" {
+		var err error
+		within, err = time.ParseDuration(args[1])
+		ts.Check(err)
+		args = args[2:]
+	}
 	fails := len(args) > 0 && args[0] == "!"
 	if fails {
 		args = args[1:]
 	}
-	need(ts, args, 1, -1, "until [!] COMMAND...")
-	came := eventually(func() bool { return (status(ts, ts.Exec(args[0], args[1:]...)) != 0) == fails })
-	if !came {
-		ts.Fatalf("it never came to that")
+	need(ts, args, 1, -1, "until [-within TIME] [!] COMMAND...")
+	began, last := time.Now(), time.Duration(0)
+	came := eventually(func() bool {
+		last = time.Since(began)
+		return (status(ts, ts.Exec(args[0], args[1:]...)) != 0) == fails
+	})
+	if !came || last > within {
+		ts.Fatalf("it came to that after %s, not within %s", last, within)
 	}
 }
