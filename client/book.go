@@ -371,43 +371,39 @@ func (b *book) resolve(ctx context.Context, who string) (*Person, error) {
 	if err := b.c.call(ctx, "people.find", api.FindRequest{Handle: handle}, &answer); err != nil {
 		return nil, err
 	}
-	pinned, err := b.pin(handle, answer.Account)
-	if err != nil {
-		return nil, err
-	}
-	person, err := b.person(ctx, pinned)
+	person, err := b.person(ctx, answer.Account)
 	if err != nil {
 		return nil, err
 	}
 	if person.Handle != handle {
 		return nil, fault.New(fault.Refused,
 			"the hub says that %s is %s, but that account's own name is %s; do not trust it",
-			handle, short(pinned), person.Handle)
+			handle, short(answer.Account), person.Handle)
 	}
-	return person, nil
+	return person, b.pin(handle, answer.Account)
 }
 
 const pinsFile = "people/pins.json"
 
 // pin remembers whose handle it is when it is first seen, and refuses a change.
-func (b *book) pin(handle, account string) (string, error) {
+func (b *book) pin(handle, account string) error {
 	unlock, err := b.c.profile.lock()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer unlock()
 	pins := make(map[string]string)
 	if err := b.c.profile.read(pinsFile, &pins); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
+		return err
 	}
 	switch pins[handle] {
 	case account:
-		return account, nil
+		return nil
 	case "":
 		pins[handle] = account
-		return account, b.c.profile.write(pinsFile, pins)
+		return b.c.profile.write(pinsFile, pins)
 	}
-	return "", fault.Wrap(fault.Refused, ErrFork,
+	return fault.Wrap(fault.Refused, ErrFork,
 		"the hub says that %s has another key than before (%s, it was %s); do not trust it",
 		handle, short(account), short(pins[handle]))
 }

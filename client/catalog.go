@@ -217,6 +217,9 @@ func (p *Profile) ScanCatalog(ctx context.Context, name string, progress func(Sc
 
 func (p *Profile) scan(ctx context.Context, file catalogFile, progress func(ScanProgress)) (*ScanReport, error) {
 	report := &ScanReport{Problems: []string{}}
+	if err := p.checkCatalogDir(file.Dir); err != nil {
+		return nil, err
+	}
 	err := p.updateIndex(file.ID, func(previous *folder.Index) (*folder.Index, error) {
 		options := folder.Options{}
 		if progress != nil {

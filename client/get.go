@@ -22,7 +22,10 @@ import (
 	"keyhall.dev/keyhall/seal"
 )
 
-const filesAtOnce = 8
+const (
+	filesAtOnce = 8
+	maxFetch    = 1 << 40 // bytes of a file: what it is said to have takes memory before anything comes
+)
 
 // ErrPartly is the error of a folder of which some files could not be fetched.
 var ErrPartly = errors.New("some files could not be fetched")
@@ -170,6 +173,9 @@ func (g *getter) one(ctx context.Context, w wanted, only bool) error {
 }
 
 func (g *getter) fetch(ctx context.Context, w wanted) (int64, error) {
+	if w.entry.Size > maxFetch {
+		return 0, fault.New(fault.TooLarge, "%q is said to have %d bytes; at most %d are fetched", w.entry.Path, w.entry.Size, int64(maxFetch))
+	}
 	if there, err := g.there(w); there || err != nil {
 		return 0, err
 	}
@@ -184,6 +190,9 @@ func (g *getter) fetch(ctx context.Context, w wanted) (int64, error) {
 	}
 	defer part.file.Close() //nolint:errcheck // closed with a check before it gets its name
 	if err := g.fill(ctx, w, part); err != nil {
+		if part.done == 0 {
+			_ = g.root.Remove(part.name) // there is nothing in it to be taken up again
+		}
 		return 0, err
 	}
 	return part.fetched, g.finish(w, part)

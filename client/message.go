@@ -108,7 +108,7 @@ func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, l
 		return nil, err
 	}
 	return &Message{
-		Room: b.name(known), Seq: entry.Seq, Author: author.Handle, Time: ev.Time, Text: body.Text, ID: ev.ID.String(),
+		Room: known.called(b), Seq: entry.Seq, Author: author.Handle, Time: ev.Time, Text: body.Text, ID: ev.ID.String(),
 	}, nil
 }
 

@@ -280,6 +280,34 @@ func (b *roomBook) meant(name string) (string, error) {
 	return names[name], nil
 }
 
+// nameToMember is what the member calls a room: as it was called when they first saw it,
+// whatever a writer has named it since.
+func (b *roomBook) nameToMember(known *roomPage) (string, error) {
+	names := make(map[string]string)
+	if err := b.c.profile.read(namesFile, &names); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	for name, id := range names {
+		if id == known.Room.ID {
+			return name, nil
+		}
+	}
+	name := b.name(known)
+	if names[name] == "" && name != known.Room.ID {
+		return name, b.pin(name, known.Room.ID)
+	}
+	return name, nil
+}
+
+// called is nameToMember for a message, which a profile that cannot be read does not stop.
+func (p *roomPage) called(b *roomBook) string {
+	name, err := b.nameToMember(p)
+	if err != nil {
+		return b.name(p)
+	}
+	return name
+}
+
 // pin makes a name mean a room.
 func (b *roomBook) pin(name, id string) error {
 	unlock, err := b.c.profile.lock()
@@ -290,6 +318,11 @@ func (b *roomBook) pin(name, id string) error {
 	names := make(map[string]string)
 	if err := b.c.profile.read(namesFile, &names); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
+	}
+	for other, known := range names {
+		if known == id {
+			delete(names, other) // a room has one name
+		}
 	}
 	names[name] = id
 	return b.c.profile.write(namesFile, names)

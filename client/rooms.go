@@ -118,7 +118,10 @@ func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
 			if err != nil {
 				return nil, err
 			}
-			room.Room, room.Kind = c.rooms.name(known), known.Room.Kind
+			room.Kind = known.Room.Kind
+			if room.Room, err = c.rooms.nameToMember(known); err != nil {
+				return nil, err
+			}
 			room.Role, _ = known.Room.RoleOf(c.account(), time.Now())
 		} else if !trust.IsName(one.Name) {
 			continue // not what a hub lists
@@ -127,6 +130,11 @@ func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
 	}
 	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Room, b.Room) })
 	return rooms, nil
+}
+
+// FindRoom finds a room by name or id.
+func (c *Client) FindRoom(ctx context.Context, text string) (*Room, error) {
+	return c.findRoom(ctx, text)
 }
 
 // findRoom finds a room by name or id among those the member knows. A name goes on meaning

@@ -128,6 +128,9 @@ func (s *server) add(file catalogFile) error {
 	if s.catalogs[file.ID] != nil {
 		return nil
 	}
+	if err := s.c.profile.checkCatalogDir(file.Dir); err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(file.Dir)
 	if err != nil {
 		return scanError(file, err)

@@ -68,7 +68,9 @@ func checkNameRune(r, previous rune, first bool) error {
 	switch {
 	case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
 		return fmt.Errorf("%w: it holds a character that nobody sees (%U)", ErrName, r)
-	case unicode.IsLetter(r), unicode.Is(unicode.Nd, r):
+	case r == '\u0307' && unicode.Is(unicode.Soft_Dotted, previous):
+		return fmt.Errorf("%w: it holds a dot on a letter that has one", ErrName)
+	case unicode.IsLetter(r), r >= '0' && r <= '9':
 		return nil
 	case first:
 		return fmt.Errorf("%w: it begins with %q; begin with a letter or a digit", ErrName, r)

@@ -84,7 +84,9 @@ func (s *Signer) serve(ctx context.Context, hub *nats.Conn) (func(), error) {
 func (s *Signer) fold(entry ledger.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.world.Apply(entry.Event); err != nil {
+	if err := entry.Err; err != nil {
+		s.Log.Error("no event of the ledger", "seq", entry.Seq, "reason", err)
+	} else if err := s.world.Apply(entry.Event); err != nil {
 		s.Log.Error("event of the ledger does not hold", "seq", entry.Seq, "reason", err)
 	} else {
 		for _, account := range chain.Touched(entry.Event) {

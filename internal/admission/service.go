@@ -49,7 +49,9 @@ func (s *Service) Follow(ctx context.Context, log *slog.Logger) error {
 	return s.Ledger.Follow(ctx, func(entry ledger.Entry) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if err := s.world.Apply(entry.Event); err != nil {
+		if err := entry.Err; err != nil {
+			log.Error("no event of the ledger", "seq", entry.Seq, "reason", err)
+		} else if err := s.world.Apply(entry.Event); err != nil {
 			log.Error("event of the ledger does not hold", "seq", entry.Seq, "reason", err)
 		}
 		s.seq = entry.Seq

@@ -39,7 +39,10 @@ const (
 const (
 	MaxUses    = 1000                 // of an invite
 	MaxInvite  = 366 * 24 * time.Hour // life of an invite
-	MaxSealed  = 4096                 // bytes of a sealed part or box
+	MaxSealed  = 256                  // bytes of a share's sealed part, an epoch's box or its sealed name
+	MaxDevices = 200                  // of a person, those that were revoked included
+	MaxInvites = 2000                 // of a person, used up and expired ones included
+	MaxSpans   = 4000                 // of a room: each time that somebody was let in
 	MaxReaders = 2000                 // of an epoch
 )
 

@@ -180,6 +180,9 @@ func (p *Person) foldInvite(ev *event.Event) error {
 	if p.Invites[invite.Invite] != nil {
 		return bad(ev.Type, "the invite key was announced before")
 	}
+	if len(p.Invites) >= MaxInvites {
+		return bad(ev.Type, "more than %d invites", MaxInvites)
+	}
 	if p.Invites == nil {
 		p.Invites = make(map[string]*InviteBody)
 	}
@@ -203,6 +206,8 @@ func (p *Person) foldDevice(ev *event.Event) error {
 		}
 		// A renewal: what was signed before it stays good.
 		fact.Since, fact.Issued = known.Since, known.Issued
+	} else if len(p.Devices) >= MaxDevices {
+		return bad(ev.Type, "more than %d devices", MaxDevices)
 	}
 	p.Devices[token.Device.Text(trust.Device)] = fact
 	return nil
@@ -234,6 +239,7 @@ func (p *Person) foldRevocation(ev *event.Event) error {
 	}
 	ended := *known
 	ended.Revoked, ended.Ended = ev.Seq, ev.Time
+	ended.Token = "" // it opens nothing any more, and takes room
 	p.Devices[body.Device] = &ended
 	return nil
 }

@@ -142,6 +142,9 @@ func (r *Room) foldGrant(ev *event.Event) error {
 	case handed && body.Epoch != r.Current:
 		return bad(ev.Type, "it hands over an epoch that is not the current one")
 	}
+	if r.spans() >= MaxSpans {
+		return bad(ev.Type, "people were let in more than %d times; open a new room", MaxSpans)
+	}
 	r.end(body.Account, ev.Seq)
 	r.Members[body.Account] = append(r.Members[body.Account],
 		&Span{Role: body.Role, Since: ev.Seq, Expires: body.Expires})
@@ -176,6 +179,14 @@ func (r *Room) foldLeave(ev *event.Event, author string) error {
 		return bad(ev.Type, "no such member")
 	}
 	return nil
+}
+
+func (r *Room) spans() int {
+	count := 0
+	for _, spans := range r.Members {
+		count += len(spans)
+	}
+	return count
 }
 
 // end closes the account's standing span, if there is one.

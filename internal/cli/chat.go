@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"keyhall.dev/keyhall/client"
 	"keyhall.dev/keyhall/internal/fault"
-	"keyhall.dev/keyhall/trust"
 )
 
 const chatBacklog = 20
@@ -22,11 +19,7 @@ func (p *program) chat() *cobra.Command {
 		Example: "  keyhall chat general\n  uptime | keyhall chat general",
 		Args:    needs("[ROOM]"),
 		RunE: p.member(func(c *client.Client, cmd *cobra.Command, args []string) error {
-			rooms, err := c.Rooms(cmd.Context())
-			if err != nil {
-				return err
-			}
-			room, err := chooseRoom(cmd, rooms, strings.Join(args, ""))
+			room, err := chooseRoom(cmd, c, args)
 			if err != nil {
 				return err
 			}
@@ -44,27 +37,27 @@ func (p *program) chat() *cobra.Command {
 	}
 }
 
-// chooseRoom is the room with a name or an id, or the only one there is to choose.
-func chooseRoom(cmd *cobra.Command, rooms []client.Room, wanted string) (*client.Room, error) {
-	name, _ := trust.Name(wanted) // what is no name may be an id
-	var found []*client.Room
+// chooseRoom is the room that is named, or the only one there is to choose.
+func chooseRoom(cmd *cobra.Command, c *client.Client, args []string) (*client.Room, error) {
+	if len(args) == 1 {
+		return c.FindRoom(cmd.Context(), args[0])
+	}
+	rooms, err := c.Rooms(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	var mine []*client.Room
 	var names []string
 	for i, room := range rooms {
-		mine := wanted == "" && room.Role != ""
-		if mine || (wanted != "" && (room.ID == wanted || room.Room == name)) {
-			found = append(found, &rooms[i])
-			names = append(names, room.Room)
+		if room.Role != "" {
+			mine, names = append(mine, &rooms[i]), append(names, room.Room)
 		}
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0 && wanted == "":
+	switch len(mine) {
+	case 0:
 		return nil, fault.New(fault.NotFound, "you are in no room yet; keyhall room create makes one")
-	case len(found) == 0:
-		return nil, fault.New(fault.NotFound, "you are in no room called %q; keyhall room list shows yours", wanted)
-	case wanted == "":
-		return nil, wrong(cmd, "you are in several rooms: name one of %s", list(names, "or"))
+	case 1:
+		return mine[0], nil
 	}
-	return nil, fault.New(fault.Malformed, "there are several rooms called %q; name one by its id (keyhall room list --json)", wanted)
+	return nil, wrong(cmd, "you are in several rooms: name one of %s", list(names, "or"))
 }

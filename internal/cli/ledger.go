@@ -154,6 +154,10 @@ func (p *program) ledgerTail(data *string) *cobra.Command {
 }
 
 func (p *program) showEntry(entry ledger.Entry) {
+	if entry.Err != nil {
+		p.warn("event %d: %v", entry.Seq, entry.Err)
+		return
+	}
 	ev := entry.Event
 	kind := trust.Account
 	if ev.Subject == "ledger.hub" {

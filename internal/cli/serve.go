@@ -33,16 +33,18 @@ func (p *program) serve() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "do not show who reads what")
 	c.RunE = p.member(func(k *client.Client, cmd *cobra.Command, args []string) error {
-		if err := p.announceServing(args); err != nil {
-			return err
+		ready := func() {
+			if err := p.announceServing(args); err != nil {
+				p.warn("%s", sentence(err))
+			}
 		}
 		if quiet {
-			return k.Serve(cmd.Context(), args, nil)
+			return k.ServeReady(cmd.Context(), args, ready, nil)
 		}
 		r := &readers{p: p, c: k, handles: make(map[string]string), reports: make(chan client.ServeReport, reportQueue)}
 		var showing sync.WaitGroup
 		showing.Go(func() { r.show(cmd.Context()) })
-		err := k.Serve(cmd.Context(), args, r.note)
+		err := k.ServeReady(cmd.Context(), args, ready, r.note)
 		close(r.reports)
 		showing.Wait()
 		return err

@@ -33,6 +33,7 @@ type Entry struct {
 	Seq   uint64    // stream sequence
 	Time  time.Time // the stream's timestamp: the hub's word
 	Event *event.Event
+	Err   error // in what Follow sees: why these bytes are no event of their chain; Event is nil then
 }
 
 // Open connects to the ledger over nc (in account HUB) and creates its stream where there
@@ -202,7 +203,7 @@ func (l *Ledger) Follow(ctx context.Context, each func(Entry) error) error {
 		}
 		entry, err := toEntry(msg)
 		if err != nil {
-			return err
+			entry.Event, entry.Err = nil, err
 		}
 		if err := each(entry); err != nil {
 			return err

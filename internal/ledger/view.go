@@ -12,6 +12,10 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 )
 
+// maxValue bounds a view's value, in bytes: a NATS message has at most 1 MiB with its
+// headers. The bounds of package chain keep every state below it.
+const maxValue = 1000 << 10
+
 // OpenBucket opens a key-value bucket in account HUB and creates it where there is none.
 func OpenBucket(ctx context.Context, js jetstream.JetStream, name string) (jetstream.KeyValue, error) {
 	bucket, err := js.KeyValue(ctx, name)
@@ -66,6 +70,9 @@ func (v *View) Put(ctx context.Context, key string, value any, revision uint64) 
 	data, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("%w: view %s, key %s: %w", ErrPoison, v.bucket.Bucket(), key, err)
+	}
+	if len(data) > maxValue {
+		return fmt.Errorf("%w: view %s, key %s: %d bytes", ErrPoison, v.bucket.Bucket(), key, len(data))
 	}
 	if revision == 0 {
 		_, err = v.bucket.Create(ctx, key, data)

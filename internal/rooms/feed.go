@@ -19,8 +19,8 @@ import (
 const Stream = "ROOMS"
 
 const (
-	MaxMessage  = 64 << 10 // bytes of a stored message: event and headers
-	historyMost = 500      // messages in one answer
+	MaxMessage  = 256 << 10 // bytes of a stored message: event and headers
+	historyMost = 500       // messages in one answer
 	historyPage = 512 << 10
 )
 
@@ -123,7 +123,10 @@ func (f *Feed) read(ctx context.Context, room string, after uint64, history *api
 		}
 		next = msg.Sequence + 1
 		if !isMessage(room, msg.Data) {
-			continue
+			if err := f.stream.DeleteMsg(ctx, msg.Sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return fmt.Errorf("clear room: %w", err)
+			}
+			continue // it would be met at every reading
 		}
 		if size += len(msg.Data); len(history.Messages) >= limit || (size > page && len(history.Messages) > 0) {
 			history.Through = msg.Sequence - 1
