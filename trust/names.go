@@ -46,7 +46,7 @@ func Name(text string) (string, error) {
 		if err := checkNameRune(r, previous, i == 0); err != nil {
 			return "", err
 		}
-		if unicode.IsLetter(r) && !letters.admits(r) {
+		if !unicode.IsMark(r) && !letters.admits(r) {
 			return "", fmt.Errorf("%w: it mixes letters of different scripts", ErrName)
 		}
 		previous = r
@@ -70,8 +70,8 @@ func checkNameRune(r, previous rune, first bool) error {
 		return fmt.Errorf("%w: it holds a character that nobody sees (%U)", ErrName, r)
 	case r == '\u0307' && unicode.Is(unicode.Soft_Dotted, previous):
 		return fmt.Errorf("%w: it holds a dot on a letter that has one", ErrName)
-	case unicode.IsLetter(r), r >= '0' && r <= '9':
-		return nil
+	case unicode.IsLetter(r), r >= '0' && r <= '9', unicode.Is(unicode.Nd, r) && scriptsOf(r) != nil:
+		return nil // the digits of a script go with its letters alone
 	case first:
 		return fmt.Errorf("%w: it begins with %q; begin with a letter or a digit", ErrName, r)
 	case r == '-', r == '_':

@@ -409,9 +409,20 @@ func TestWhatIsNoEventOfTheChainIsAnError(t *testing.T) {
 	if err := l.ReadChain(within(t), "ledger.person.B", each); !errors.Is(err, event.ErrNotMeant) {
 		t.Errorf("an event of another chain: %v", err)
 	}
-	follow := func(ledger.Entry) error { return nil }
-	if err := l.Follow(within(t), follow); !errors.Is(err, event.ErrMalformed) {
-		t.Errorf("followed: %v", err)
+	// A follower is told, and goes on: what somebody wrote there past everybody stops nobody.
+	var reasons []error
+	stop := errors.New("enough")
+	err := l.Follow(within(t), func(entry ledger.Entry) error {
+		if reasons = append(reasons, entry.Err); entry.Event != nil {
+			t.Errorf("event %d was handed on", entry.Seq)
+		}
+		if len(reasons) == 2 {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) || !errors.Is(reasons[0], event.ErrMalformed) || !errors.Is(reasons[1], event.ErrNotMeant) {
+		t.Errorf("followed: %v, reasons %v", err, reasons)
 	}
 }
 
