@@ -1,0 +1,86 @@
+// Package house_test holds the house to its plan: which package may know which.
+package house_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "keyhall.dev/keyhall/"
+
+// imports are the direct imports of each package of the module, tests left out.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		found[strings.TrimPrefix(fields[0], module)] = fields[1:]
+	}
+	return found
+}
+
+// own are those of the module itself.
+func own(imports []string) []string {
+	var found []string
+	for _, path := range imports {
+		if name, ours := strings.CutPrefix(path, module); ours {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func TestImportsPointInward(t *testing.T) {
+	all := imports(t)
+	for name, allowed := range map[string][]string{
+		"trust":           {},
+		"seal":            {"trust"},
+		"event":           {"trust"},
+		"internal/fault":  {},
+		"internal/chain":  {"trust", "event"},
+		"internal/folder": {"seal"},
+		"internal/ledger": {"trust", "event", "internal/chain", "internal/fault"},
+	} {
+		if all[name] == nil {
+			t.Errorf("there is no package %s", name)
+		}
+		for _, path := range own(all[name]) {
+			if !slices.Contains(allowed, path) {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
+
+func TestPurePackagesKnowNoNetworkAndNoDisk(t *testing.T) {
+	all := imports(t)
+	for _, name := range []string{"trust", "seal", "event", "internal/chain"} {
+		for _, path := range all[name] {
+			switch {
+			case path == "os", path == "net", strings.HasPrefix(path, "net/"), strings.Contains(path, "nats-server"),
+				strings.HasSuffix(path, "/nats.go"), strings.Contains(path, "/nats.go/"):
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
+
+// Services run beside the embedded server or against one outside: they know a NATS
+// connection, and none of the keys.
+func TestOnlyTheWiringKnowsTheServer(t *testing.T) {
+	may := []string{"internal/natsd", "internal/hub", "internal/hubtest", "internal/backup", "internal/cli", "test/attack", "bench"}
+	for name, paths := range imports(t) {
+		for _, path := range paths {
+			server := strings.Contains(path, "nats-server") || path == module+"internal/natsd"
+			if server && !slices.Contains(may, name) {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
