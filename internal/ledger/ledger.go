@@ -19,6 +19,11 @@ const Stream = "LEDGER"
 
 const forgetTime = 5 * time.Second // to delete a consumer
 
+const (
+	fetchMost = 256 // events of one fetch
+	fetchTime = 5 * time.Second
+)
+
 // ErrMoved is the error of an append to a chain (or a ledger) that has moved on meanwhile.
 var ErrMoved = errors.New("the chain has moved on")
 
@@ -134,6 +139,10 @@ func (l *Ledger) Last(ctx context.Context) (uint64, error) {
 // ReadChain calls each with the events of one chain in order, until there are no more or
 // each returns false.
 func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry) (more bool, err error)) error {
+	newest, err := l.newest(ctx, []string{subject})
+	if err != nil || newest == 0 {
+		return err
+	}
 	consumer, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
@@ -141,15 +150,13 @@ func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry)
 		return fmt.Errorf("read chain: %w", err)
 	}
 	defer l.forget(consumer)
-	left := consumer.CachedInfo().NumPending
-	for left > 0 {
-		batch, err := consumer.Fetch(int(min(left, 256)), jetstream.FetchMaxWait(5*time.Second))
+	for at := uint64(0); at < newest; {
+		batch, err := consumer.Fetch(fetchMost, jetstream.FetchMaxWait(fetchTime))
 		if err != nil {
 			return fmt.Errorf("read chain: %w", err)
 		}
-		received := uint64(0)
+		before := at
 		for msg := range batch.Messages() {
-			received++
 			entry, err := toEntry(msg)
 			if err != nil {
 				return err
@@ -157,11 +164,13 @@ func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry)
 			if more, err := each(entry); err != nil || !more {
 				return err
 			}
+			if at = entry.Seq; at >= newest {
+				return nil
+			}
 		}
-		if received == 0 {
-			return fmt.Errorf("read chain: %d events did not come: %w", left, batch.Error())
+		if at == before {
+			return fmt.Errorf("read chain: events did not come: %w", batch.Error())
 		}
-		left -= received
 	}
 	return nil
 }

@@ -102,15 +102,26 @@ func wantFolded(t *testing.T, got *folded, want ...uint64) {
 }
 
 // settled polls until nothing waits for an acknowledgement of the projection.
+// settled waits until a projection has acknowledged the newest event that is for it. What
+// the server calls pending is not to be trusted right after a consumer or an event was made.
 func (s *server) settled(t *testing.T, name string) {
 	t.Helper()
+	stream, err := s.js.Stream(within(t), ledger.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, name+" has acknowledged everything", func() bool {
-		consumer, err := s.js.Consumer(within(t), ledger.Stream, name)
+		consumer, err := stream.Consumer(within(t), name)
 		if err != nil {
 			return false
 		}
-		info := consumer.CachedInfo()
-		return info.NumPending == 0 && info.NumAckPending == 0
+		newest := uint64(0)
+		for _, subject := range consumer.CachedInfo().Config.FilterSubjects {
+			if msg, err := stream.GetLastMsgForSubject(within(t), subject); err == nil {
+				newest = max(newest, msg.Sequence)
+			}
+		}
+		return newest > 0 && consumer.CachedInfo().AckFloor.Stream >= newest
 	})
 }
 
@@ -283,8 +294,15 @@ func TestAProjectionThatIsStoppedInTheMiddleLeavesNothingOut(t *testing.T) {
 	for seq := range uint64(before + 1) {
 		want = append(want, seq+1)
 	}
-	if all := got.all(); !slices.Equal(all, want) {
-		t.Errorf("folded %v", all)
+	// What was acknowledged just before the stop may come again; nothing is left out.
+	var first []uint64
+	for _, seq := range got.all() {
+		if !slices.Contains(first, seq) {
+			first = append(first, seq)
+		}
+	}
+	if !slices.Equal(first, want) {
+		t.Errorf("folded %v", got.all())
 	}
 }
 
