@@ -23,6 +23,7 @@ const (
 	headsSoon    = time.Second      // heads are compared this long after a connect
 	headsEvery   = 30 * time.Second // and then at this interval
 	feedBuffer   = 256              // messages that wait for a slow consumer
+	beyond       = 1 << 62          // above every sequence
 )
 
 // ErrNotInRoom is the error of a room that the member is not in, or not any more.
@@ -133,7 +134,10 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 // readPast fetches a room's newest messages.
 func (s *Session) readPast(ctx context.Context, f *feed, backlog int) error {
 	var history api.History
-	request := api.HistoryRequest{Room: f.room.ID, Last: true, Limit: max(backlog, 1)}
+	request := api.HistoryRequest{Room: f.room.ID, Last: true, Limit: backlog}
+	if backlog == 0 {
+		request = api.HistoryRequest{Room: f.room.ID, After: beyond} // only how far the room is
+	}
 	if err := s.c.call(ctx, "rooms.history", request, &history); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -73,6 +74,9 @@ func (f *Feed) After(ctx context.Context, room string, after uint64, limit int) 
 		return nil, err
 	}
 	history := &api.History{Messages: []api.Entry{}, Through: max(after, last), Last: last}
+	if after >= last {
+		return history, nil
+	}
 	return history, f.read(ctx, room, after, history, limit, historyPage)
 }
 
@@ -119,12 +123,12 @@ func (f *Feed) read(ctx context.Context, room string, after uint64, history *api
 			return nil // the rest was deleted meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("read room: %w", err)
+			return fault.Wrap(fault.Unavailable, err, "the room could not be read to its end; try again")
 		}
 		next = msg.Sequence + 1
 		if !isMessage(room, msg.Data) {
 			if err := f.stream.DeleteMsg(ctx, msg.Sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-				return fmt.Errorf("clear room: %w", err)
+				return fault.Wrap(fault.Unavailable, err, "the room is being cleared of what nobody said; try again")
 			}
 			continue // it would be met at every reading
 		}
