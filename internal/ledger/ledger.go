@@ -20,7 +20,7 @@ const Stream = "LEDGER"
 const forgetTime = 5 * time.Second // to delete a consumer
 
 const (
-	fetchMost = 256 // events of one fetch
+	fetchMost = uint64(256) // events of one fetch
 	fetchTime = 5 * time.Second
 )
 
@@ -150,27 +150,32 @@ func (l *Ledger) ReadChain(ctx context.Context, subject string, each func(Entry)
 		return fmt.Errorf("read chain: %w", err)
 	}
 	defer l.forget(consumer)
+	left := consumer.CachedInfo().NumPending
 	for at := uint64(0); at < newest; {
-		batch, err := consumer.Fetch(fetchMost, jetstream.FetchMaxWait(fetchTime))
+		size := min(max(left, 1), fetchMost)
+		batch, err := consumer.Fetch(int(size), jetstream.FetchMaxWait(fetchTime)) //nolint:gosec // at most fetchMost
 		if err != nil {
 			return fmt.Errorf("read chain: %w", err)
 		}
 		before := at
-		for msg := range batch.Messages() {
-			entry, err := toEntry(msg)
-			if err != nil {
-				return err
+		more := true
+		for msg := range batch.Messages() { // to its end: a batch that is left ends only with its time
+			if err != nil || !more {
+				continue
 			}
-			if more, err := each(entry); err != nil || !more {
-				return err
-			}
-			if at = entry.Seq; at >= newest {
-				return nil
+			var entry Entry
+			if entry, err = toEntry(msg); err == nil {
+				at = entry.Seq
+				more, err = each(entry)
 			}
 		}
-		if at == before {
+		switch {
+		case err != nil || !more:
+			return err
+		case at == before:
 			return fmt.Errorf("read chain: events did not come: %w", batch.Error())
 		}
+		left -= min(left, size)
 	}
 	return nil
 }
