@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"keyhall.dev/keyhall/internal/chaintest"
+
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
@@ -47,7 +49,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // signing is a server, its ledger, and a signer that runs.
 type signing struct {
 	*natsd.Server
-	*hall
+	*chaintest.Hall
 	t      *testing.T
 	nc     *nats.Conn // as the hub's services
 	ledger *ledger.Ledger
@@ -68,13 +70,13 @@ func startSigning(t *testing.T) *signing {
 			t.Error(err)
 		}
 	})
-	s := &signing{Server: server, t: t, hall: newHall(t, server.Keys()), last: make(map[string]uint64)}
+	s := &signing{Server: server, t: t, Hall: chaintest.New(t, server.Keys().OperatorJWT, server.Keys().OperatorSigner), last: make(map[string]uint64)}
 	s.nc = s.connect(server.Keys().HubUser)
 	if s.ledger, err = ledger.Open(within(t), s.nc, 1); err != nil {
 		t.Fatal(err)
 	}
 	s.run()
-	s.append(s.invites())
+	s.append(s.Invites())
 	return s
 }
 
@@ -92,7 +94,7 @@ func (s *signing) connect(login natsd.Login) *nats.Conn {
 func (s *signing) run() {
 	s.t.Helper()
 	signer := &accounts.Signer{
-		OperatorJWT: s.Keys().OperatorJWT, Key: s.hall.signing, HubAccount: s.Keys().Hub, Log: slog.New(slog.DiscardHandler),
+		OperatorJWT: s.Keys().OperatorJWT, Key: s.Hall.Signing, HubAccount: s.Keys().Hub, Log: slog.New(slog.DiscardHandler),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
@@ -150,10 +152,10 @@ func (s *signing) mustAwait(account string, seq uint64) {
 }
 
 // joins is a member whose account is live.
-func (s *signing) joins(handle string) *member {
+func (s *signing) joins(handle string) *chaintest.Member {
 	s.t.Helper()
-	m, ev := s.admits(handle)
-	s.mustAwait(m.account(), s.append(ev))
+	m, ev := s.Admits(handle)
+	s.mustAwait(m.Account(), s.append(ev))
 	return m
 }
 
@@ -163,9 +165,9 @@ func (s *signing) login(device *trust.KeyPair, token string) (*nats.Conn, error)
 		nats.UserJWT(func() (string, error) { return token, nil }, device.NKey().Sign))
 }
 
-func (s *signing) mustLogin(m *member) *nats.Conn {
+func (s *signing) mustLogin(m *chaintest.Member) *nats.Conn {
 	s.t.Helper()
-	nc, err := s.login(m.laptop, m.token(m.laptop, "laptop"))
+	nc, err := s.login(m.Laptop, m.Token(m.Laptop, "laptop"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -185,17 +187,17 @@ func (s *signing) jwtOf(account string) string {
 
 func TestAnAdmittedPersonsAccountGoesLive(t *testing.T) {
 	s := startSigning(t)
-	m, ev := s.admits("alice")
-	if _, err := s.login(m.laptop, m.token(m.laptop, "laptop")); err == nil {
+	m, ev := s.Admits("alice")
+	if _, err := s.login(m.Laptop, m.Token(m.Laptop, "laptop")); err == nil {
 		t.Fatal("she was let in before she was admitted")
 	}
-	s.mustAwait(m.account(), s.append(ev))
+	s.mustAwait(m.Account(), s.append(ev))
 	nc := s.mustLogin(m)
 	if err := nc.FlushTimeout(patience); err != nil {
 		t.Error(err)
 	}
-	claims, err := jwt.DecodeAccountClaims(s.jwtOf(m.account()))
-	if err != nil || claims.Name != "alice" || claims.Issuer != s.hall.signing.String() {
+	claims, err := jwt.DecodeAccountClaims(s.jwtOf(m.Account()))
+	if err != nil || claims.Name != "alice" || claims.Issuer != s.Hall.Signing.String() {
 		t.Errorf("%v, %v", claims, err)
 	}
 }
@@ -205,7 +207,7 @@ func TestAShareConnectsTwoAccountsUntilItEnds(t *testing.T) {
 	alice, bob := s.joins("alice"), s.joins("bob")
 	catalog, grant := trust.NewID(), trust.NewID()
 	owner, reader := s.mustLogin(alice), s.mustLogin(bob)
-	sub, err := owner.Subscribe("catalog."+bob.account()+"."+catalog+".open", func(msg *nats.Msg) { _ = msg.Respond([]byte("here")) })
+	sub, err := owner.Subscribe("catalog."+bob.Account()+"."+catalog+".open", func(msg *nats.Msg) { _ = msg.Respond([]byte("here")) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,19 +216,19 @@ func TestAShareConnectsTwoAccountsUntilItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func() error {
-		_, err := reader.Request("from."+alice.account()+"."+catalog+".open", nil, time.Second)
+		_, err := reader.Request("from."+alice.Account()+"."+catalog+".open", nil, time.Second)
 		return err
 	}
 	if err := ask(); err == nil {
 		t.Fatal("answered before it is shared")
 	}
-	seq := s.append(alice.says(chain.Grant, chain.GrantBody{Grant: grant, Catalog: catalog, To: bob.account(), Sealed: []byte{1}}),
-		bob.says(chain.Accept, chain.AcceptBody{Grant: grant, Owner: alice.account(), Catalog: catalog}))
-	s.mustAwait(bob.account(), seq)
+	seq := s.append(alice.Says(chain.Grant, chain.GrantBody{Grant: grant, Catalog: catalog, To: bob.Account(), Sealed: []byte{1}}),
+		bob.Says(chain.Accept, chain.AcceptBody{Grant: grant, Owner: alice.Account(), Catalog: catalog}))
+	s.mustAwait(bob.Account(), seq)
 	if err := ask(); err != nil {
 		t.Errorf("shared and accepted: %v", err)
 	}
-	s.mustAwait(bob.account(), s.append(alice.says(chain.Revoke, chain.RevokeBody{Grant: grant, To: bob.account()})))
+	s.mustAwait(bob.Account(), s.append(alice.Says(chain.Revoke, chain.RevokeBody{Grant: grant, To: bob.Account()})))
 	if err := ask(); !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, nats.ErrTimeout) {
 		t.Errorf("ended: %v", err)
 	}
@@ -236,14 +238,14 @@ func TestARevokedDeviceIsLetInNoMore(t *testing.T) {
 	s := startSigning(t)
 	alice := s.joins("alice")
 	phone := trust.NewKeyPair(trust.Device)
-	token := alice.token(phone, "phone")
-	s.append(alice.says(chain.AddDevice, chain.DeviceBody{Token: token}))
+	token := alice.Token(phone, "phone")
+	s.append(alice.Says(chain.AddDevice, chain.DeviceBody{Token: token}))
 	nc, err := s.login(phone, token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	s.mustAwait(alice.account(), s.append(alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()})))
+	s.mustAwait(alice.Account(), s.append(alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()})))
 	eventually(t, "the phone is put out", func() bool { return nc.IsClosed() || !nc.IsConnected() })
 	if again, err := s.login(phone, token); err == nil {
 		again.Close()
@@ -257,19 +259,19 @@ func TestARevokedDeviceIsLetInNoMore(t *testing.T) {
 func TestWhatDoesNotHoldChangesNoAccount(t *testing.T) {
 	s := startSigning(t)
 	alice, bob := s.joins("alice"), s.joins("bob")
-	uninvited := newHall(t, s.Keys()) // with an invite that nobody announced
-	mallory, forged := uninvited.admits("mallory")
+	uninvited := chaintest.New(t, s.Keys().OperatorJWT, s.Keys().OperatorSigner) // with an invite that nobody announced
+	mallory, forged := uninvited.Admits("mallory")
 	seq := s.append(forged,
-		bob.says(chain.Accept, chain.AcceptBody{Grant: trust.NewID(), Owner: alice.account(), Catalog: trust.NewID()}))
-	s.mustAwait(bob.account(), seq)
-	claims, err := jwt.DecodeAccountClaims(s.jwtOf(bob.account()))
+		bob.Says(chain.Accept, chain.AcceptBody{Grant: trust.NewID(), Owner: alice.Account(), Catalog: trust.NewID()}))
+	s.mustAwait(bob.Account(), seq)
+	claims, err := jwt.DecodeAccountClaims(s.jwtOf(bob.Account()))
 	if err != nil || len(claims.Imports) != 1 {
 		t.Errorf("bob imports %v, %v", claims.Imports, err)
 	}
-	if err := s.await(mallory.account(), seq); !fault.Is(err, fault.Refused) { // ten seconds
+	if err := s.await(mallory.Account(), seq); !fault.Is(err, fault.Refused) { // ten seconds
 		t.Errorf("mallory: %v", err)
 	}
-	if token := s.jwtOf(mallory.account()); token != "" {
+	if token := s.jwtOf(mallory.Account()); token != "" {
 		t.Errorf("mallory has an account: %s", token)
 	}
 }
@@ -278,18 +280,18 @@ func TestASignerThatComesBackGoesOn(t *testing.T) {
 	s := startSigning(t)
 	alice := s.joins("alice")
 	s.stop()
-	bob, ev := s.admits("bob")
+	bob, ev := s.Admits("bob")
 	seq := s.append(ev)
 	s.run()
-	s.mustAwait(alice.account(), seq)
-	s.mustAwait(bob.account(), seq)
+	s.mustAwait(alice.Account(), seq)
+	s.mustAwait(bob.Account(), seq)
 	s.mustLogin(bob)
 }
 
 func TestASignerThatComesBackSignsNothingAnew(t *testing.T) {
 	s := startSigning(t)
 	alice := s.joins("alice")
-	before := s.jwtOf(alice.account())
+	before := s.jwtOf(alice.Account())
 	claims, err := jwt.DecodeAccountClaims(before)
 	if err != nil {
 		t.Fatal(err)
@@ -297,8 +299,8 @@ func TestASignerThatComesBackSignsNothingAnew(t *testing.T) {
 	s.stop()
 	eventually(t, "a JWT of now would be another", func() bool { return time.Now().Unix() > claims.IssuedAt })
 	s.run()
-	s.mustAwait(alice.account(), 2)
-	if after := s.jwtOf(alice.account()); after != before {
+	s.mustAwait(alice.Account(), 2)
+	if after := s.jwtOf(alice.Account()); after != before {
 		t.Errorf("%s\nand\n%s", before, after)
 	}
 }
@@ -380,7 +382,7 @@ func TestASignerWithoutItsKeysDoesNotStart(t *testing.T) {
 	s := startSigning(t)
 	hub, sys := s.connect(s.Keys().SignerUser), s.connect(s.Keys().SystemUser)
 	run := func(operator string, sys *nats.Conn) error {
-		signer := &accounts.Signer{OperatorJWT: operator, Key: s.hall.signing, HubAccount: s.Keys().Hub, Log: slog.New(slog.DiscardHandler)}
+		signer := &accounts.Signer{OperatorJWT: operator, Key: s.Hall.Signing, HubAccount: s.Keys().Hub, Log: slog.New(slog.DiscardHandler)}
 		return signer.Run(within(t), hub, sys, func() { t.Error("ready") })
 	}
 	if err := run("x.y.z", sys); !errors.Is(err, trust.ErrHub) {
@@ -401,7 +403,7 @@ func TestAccountsAreInstalledOnce(t *testing.T) {
 	key := trust.NewKeyPair(trust.Account).String()
 	claims := jwt.NewAccountClaims(key)
 	claims.Name = "EXTRA"
-	first, err := claims.Encode(s.hall.signing.NKey())
+	first, err := claims.Encode(s.Hall.Signing.NKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"keyhall.dev/keyhall/internal/chaintest"
+
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
@@ -38,7 +40,7 @@ func within(t *testing.T) context.Context {
 
 // door is a hub's admission service, on a ledger with the host's invite in it.
 type door struct {
-	*hall
+	*chaintest.Hall
 	t      *testing.T
 	server *natsd.Server
 	ledger *ledger.Ledger
@@ -74,7 +76,7 @@ func openDoor(t *testing.T) *door {
 			t.Error(err)
 		}
 	})
-	d := &door{t: t, server: server, hall: newHall(t, server.Keys())}
+	d := &door{t: t, server: server, Hall: chaintest.New(t, server.Keys().OperatorJWT, server.Keys().OperatorSigner)}
 	if d.nc, err = server.Connect(server.Keys().HubUser); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +84,7 @@ func openDoor(t *testing.T) *door {
 	if d.ledger, err = ledger.Open(within(t), d.nc, 1); err != nil {
 		t.Fatal(err)
 	}
-	d.append(d.invites(), 0)
+	d.append(d.Invites(), 0)
 	d.serve()
 	return d
 }
@@ -99,7 +101,7 @@ func (d *door) append(ev *event.Event, after uint64) uint64 {
 // serve runs the service until the test ends.
 func (d *door) serve() {
 	d.t.Helper()
-	s := admission.New(d.hub, d.ledger)
+	s := admission.New(d.Hub, d.ledger)
 	s.Settle, s.Await = d.note("settle"), d.note("await")
 	ctx, cancel := context.WithCancel(context.Background())
 	followed := make(chan error, 1)
@@ -165,15 +167,15 @@ func (d *door) people() (accounts []string) {
 
 func TestANewcomerIsAdmittedAndToldWhenTheyAreLive(t *testing.T) {
 	d := openDoor(t)
-	alice, ev := d.admits("alice")
-	seq, err := d.asks(d.invite, ev.Encode())
+	alice, ev := d.Admits("alice")
+	seq, err := d.asks(d.Invite, ev.Encode())
 	if err != nil || seq != 1 {
 		t.Fatalf("place %d, %v", seq, err)
 	}
-	if got := d.people(); !slices.Equal(got, []string{alice.account()}) {
+	if got := d.people(); !slices.Equal(got, []string{alice.Account()}) {
 		t.Errorf("people %v", got)
 	}
-	want := []string{"settle " + alice.account() + " 2", "await " + alice.account() + " 2"}
+	want := []string{"settle " + alice.Account() + " 2", "await " + alice.Account() + " 2"}
 	if !slices.Equal(d.settled, want) {
 		t.Errorf("waited for %v, want %v", d.settled, want)
 	}
@@ -184,9 +186,9 @@ func TestManyNewcomersComeAtOnce(t *testing.T) {
 	const newcomers = 8
 	var group sync.WaitGroup
 	for i := range newcomers {
-		_, ev := d.admits(fmt.Sprintf("guest%d", i))
+		_, ev := d.Admits(fmt.Sprintf("guest%d", i))
 		group.Go(func() {
-			if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+			if _, err := d.asks(d.Invite, ev.Encode()); err != nil {
 				t.Errorf("guest%d: %v", i, err)
 			}
 		})
@@ -201,9 +203,9 @@ func TestOfTwoWithOneHandleOneIsAdmitted(t *testing.T) {
 	d := openDoor(t)
 	results := make(chan error, 2)
 	for range 2 {
-		_, ev := d.admits("alice")
+		_, ev := d.Admits("alice")
 		go func() {
-			_, err := d.asks(d.invite, ev.Encode())
+			_, err := d.asks(d.Invite, ev.Encode())
 			results <- err
 		}()
 	}
@@ -218,15 +220,15 @@ func TestOfTwoWithOneHandleOneIsAdmitted(t *testing.T) {
 
 func TestAnInviteWithOneUseAdmitsOne(t *testing.T) {
 	d := openDoor(t)
-	host, ev := d.admits("host")
-	if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+	host, ev := d.Admits("host")
+	if _, err := d.asks(d.Invite, ev.Encode()); err != nil {
 		t.Fatal(err)
 	}
 	key := trust.NewKeyPair(trust.Device)
-	d.append(host.says(chain.Invite, chain.InviteBody{
+	d.append(host.Says(chain.Invite, chain.InviteBody{
 		Invite: key.String(), Uses: 1, Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second),
 	}), 2)
-	by := func(handle string) []byte { return d.admitsBy(handle, key, host.account()).Encode() }
+	by := func(handle string) []byte { return d.admitsBy(handle, key, host.Account()).Encode() }
 	results := make(chan error, 2)
 	for _, data := range [][]byte{by("bob"), by("carol")} {
 		go func() {
@@ -245,29 +247,22 @@ func TestAnInviteWithOneUseAdmitsOne(t *testing.T) {
 
 // admitsBy is the admission of somebody by another invite than the host's.
 func (d *door) admitsBy(handle string, key *trust.KeyPair, inviter string) *event.Event {
-	d.t.Helper()
-	m := &member{hall: d.hall, identity: trust.NewKeyPair(trust.Account), laptop: trust.NewKeyPair(trust.Device)}
-	subject := chain.PersonSubject(m.account())
-	ev := d.says(m.identity.Public(), m.identity, subject, subject, chain.Admit, chain.AdmitBody{
-		Handle: handle, Account: m.account(), XKey: trust.NewXKey().String(), Device: m.token(m.laptop, "laptop"),
-		Invite: key.String(), Inviter: inviter,
-	})
-	if err := ev.CoSign(key); err != nil {
-		d.t.Fatal(err)
-	}
+	_, ev := d.AdmitsBy(handle, key, inviter)
 	return ev
 }
 
 func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
 	d := openDoor(t)
+	keys := foreignKeys(t)
+	foreign := chaintest.New(t, keys.OperatorJWT, keys.OperatorSigner)
 	unknown := trust.NewKeyPair(trust.Device)
-	_, ev := d.admits("alice")
+	_, ev := d.Admits("alice")
 	changed := slices.Clone(ev.Encode())
 	changed[len(changed)-1] ^= 1
-	_, early := d.admits("early")
+	_, early := d.Admits("early")
 	early.Time = early.Time.Add(-time.Hour)
-	m, _ := d.admits("mallory")
-	if err := early.Sign(m.identity); err != nil {
+	m, _ := d.Admits("mallory")
+	if err := early.Sign(m.Identity); err != nil {
 		t.Fatal(err)
 	}
 	for what, row := range map[string]struct {
@@ -275,15 +270,15 @@ func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
 		data   []byte
 		code   fault.Code
 	}{
-		"nothing":                    {d.invite, nil, fault.Malformed},
-		"no event":                   {d.invite, []byte("let me in"), fault.Malformed},
-		"a changed event":            {d.invite, changed, fault.Refused},
-		"an hour old":                {d.invite, early.Encode(), fault.Refused},
-		"not an admission":           {d.invite, m.says(chain.AddDevice, chain.DeviceBody{}).Encode(), fault.Conflict},
-		"an invite nobody announced": {unknown, d.admitsBy("bob", unknown, d.hub.ID).Encode(), fault.Refused},
-		"an inviter nobody knows":    {d.invite, d.admitsBy("bob", d.invite, m.account()).Encode(), fault.Refused},
+		"nothing":                    {d.Invite, nil, fault.Malformed},
+		"no event":                   {d.Invite, []byte("let me in"), fault.Malformed},
+		"a changed event":            {d.Invite, changed, fault.Refused},
+		"an hour old":                {d.Invite, early.Encode(), fault.Refused},
+		"not an admission":           {d.Invite, m.Says(chain.AddDevice, chain.DeviceBody{}).Encode(), fault.Conflict},
+		"an invite nobody announced": {unknown, d.admitsBy("bob", unknown, d.Hub.ID).Encode(), fault.Refused},
+		"an inviter nobody knows":    {d.Invite, d.admitsBy("bob", d.Invite, m.Account()).Encode(), fault.Refused},
 		"under another invite":       {unknown, ev.Encode(), fault.Refused},
-		"for another hub":            {d.invite, newHall(t, foreignKeys(t)).admitsFor("bob").Encode(), fault.Refused},
+		"for another hub":            {d.Invite, admitsFor(foreign, "bob").Encode(), fault.Refused},
 	} {
 		if seq, err := d.asks(row.invite, row.data); fault.CodeOf(err) != row.code {
 			t.Errorf("%s: place %d, %v; want %q", what, seq, err, row.code)
@@ -292,10 +287,10 @@ func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
 	if got := d.people(); len(got) != 0 || len(d.settled) != 0 {
 		t.Errorf("people %v, waited for %v", got, d.settled)
 	}
-	if _, err := d.asks(d.invite, ev.Encode()); err != nil {
+	if _, err := d.asks(d.Invite, ev.Encode()); err != nil {
 		t.Errorf("what is good is refused too: %v", err)
 	}
-	if _, err := d.asks(d.invite, ev.Encode()); !fault.Is(err, fault.Conflict) {
+	if _, err := d.asks(d.Invite, ev.Encode()); !fault.Is(err, fault.Conflict) {
 		t.Errorf("once more: %v", err)
 	}
 }
@@ -313,8 +308,8 @@ func foreignKeys(t *testing.T) *natsd.Keys {
 	return other.Keys()
 }
 
-func (h *hall) admitsFor(handle string) *event.Event {
-	_, ev := h.admits(handle)
+func admitsFor(h *chaintest.Hall, handle string) *event.Event {
+	_, ev := h.Admits(handle)
 	return ev
 }
 
@@ -331,8 +326,8 @@ func TestANewcomerHearsWhenTheHubIsNotReady(t *testing.T) {
 			return nil
 		}
 		d.mu.Unlock()
-		_, ev := d.admits("guest-" + stage)
-		if _, got := d.asks(d.invite, ev.Encode()); got == nil || fault.CodeOf(got) != fault.CodeOf(err) || got.Error() != err.Error() {
+		_, ev := d.Admits("guest-" + stage)
+		if _, got := d.asks(d.Invite, ev.Encode()); got == nil || fault.CodeOf(got) != fault.CodeOf(err) || got.Error() != err.Error() {
 			t.Errorf("%s: %v", stage, got)
 		}
 	}
@@ -340,11 +335,11 @@ func TestANewcomerHearsWhenTheHubIsNotReady(t *testing.T) {
 
 func TestWhatDoesNotHoldInTheLedgerAdmitsNobodyAndStopsNobody(t *testing.T) {
 	d := openDoor(t)
-	uninvited := newHall(t, d.server.Keys()) // with an invite that nobody announced
-	mallory, forged := uninvited.admits("alice")
+	uninvited := chaintest.New(t, d.server.Keys().OperatorJWT, d.server.Keys().OperatorSigner) // with an invite that nobody announced
+	mallory, forged := uninvited.Admits("alice")
 	d.append(forged, 0)
-	if _, err := d.asks(d.invite, d.admitsFor("alice").Encode()); err != nil {
-		t.Errorf("the handle counts as taken by %s: %v", mallory.account(), err)
+	if _, err := d.asks(d.Invite, admitsFor(d.Hall, "alice").Encode()); err != nil {
+		t.Errorf("the handle counts as taken by %s: %v", mallory.Account(), err)
 	}
 }
 
@@ -353,8 +348,8 @@ func TestWhatDoesNotHoldInTheLedgerAdmitsNobodyAndStopsNobody(t *testing.T) {
 func TestANewcomerAsksFromTheInboxOfTheirInvite(t *testing.T) {
 	d := openDoor(t)
 	var answer api.Appended
-	data := d.admitsFor("alice").Encode()
-	err := api.CallWithin(within(t), 100*time.Millisecond, d.nc, "admission."+d.invite.String()+".admit", data, &answer)
+	data := admitsFor(d.Hall, "alice").Encode()
+	err := api.CallWithin(within(t), 100*time.Millisecond, d.nc, "admission."+d.Invite.String()+".admit", data, &answer)
 	if !fault.Is(err, fault.Unavailable) || len(d.people()) != 0 {
 		t.Errorf("%v, people %v", err, d.people())
 	}

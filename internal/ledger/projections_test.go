@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"keyhall.dev/keyhall/internal/chaintest"
+
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
@@ -25,10 +27,10 @@ func tallying(view *ledger.View, got *folded) ledger.Projection {
 
 func TestAViewIsRebuiltToTheSameBytes(t *testing.T) {
 	s, l := start(t)
-	h := newHall(t, s.Keys())
-	alice, admitted := h.admits("alice")
+	h := chaintest.New(t, s.Keys().OperatorJWT, s.Keys().OperatorSigner)
+	alice, admitted := h.Admits("alice")
 	last := uint64(0)
-	for _, ev := range []*event.Event{admitted, alice.says("a", chain.LeaveRoomBody{}), alice.says("b", chain.LeaveRoomBody{})} {
+	for _, ev := range []*event.Event{admitted, alice.Says("a", chain.LeaveRoomBody{}), alice.Says("b", chain.LeaveRoomBody{})} {
 		seq, err := l.Append(within(t), ev, last)
 		if err != nil {
 			t.Fatal(err)
@@ -108,17 +110,17 @@ func appendAll(t *testing.T, l *ledger.Ledger, events ...*event.Event) {
 
 func TestALedgerThatHoldsIsVerified(t *testing.T) {
 	s, l := start(t)
-	h := newHall(t, s.Keys())
-	invite := h.invites()
-	alice, admitsAlice := h.admits("alice")
-	bob, admitsBob := h.admits("bob")
+	h := chaintest.New(t, s.Keys().OperatorJWT, s.Keys().OperatorSigner)
+	invite := h.Invites()
+	alice, admitsAlice := h.Admits("alice")
+	bob, admitsBob := h.Admits("bob")
 	room := trust.NewID()
 	appendAll(t, l, invite, admitsAlice, admitsBob,
-		alice.says(chain.AddDevice, chain.DeviceBody{Token: alice.token(trust.NewKeyPair(trust.Device), "phone")}),
-		alice.saysIn(room, chain.CreateRoom, chain.CreateRoomBody{Room: room, Kind: chain.Open, Name: "lobby"}),
-		alice.saysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: trust.NewID(), Account: bob.account(), Role: chain.Moderator}),
-		bob.saysIn(room, chain.LeaveRoom, chain.LeaveRoomBody{}))
-	report, err := l.Verify(within(t), h.hub)
+		alice.Says(chain.AddDevice, chain.DeviceBody{Token: alice.Token(trust.NewKeyPair(trust.Device), "phone")}),
+		alice.SaysIn(room, chain.CreateRoom, chain.CreateRoomBody{Room: room, Kind: chain.Open, Name: "lobby"}),
+		alice.SaysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: trust.NewID(), Account: bob.Account(), Role: chain.Moderator}),
+		bob.SaysIn(room, chain.LeaveRoom, chain.LeaveRoomBody{}))
+	report, err := l.Verify(within(t), h.Hub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,21 +131,21 @@ func TestALedgerThatHoldsIsVerified(t *testing.T) {
 
 func TestWhatDoesNotHoldInALedgerIsNamed(t *testing.T) {
 	s, l := start(t)
-	h := newHall(t, s.Keys())
-	invite := h.invites()
-	alice, admitsAlice := h.admits("alice")
-	bob, admitsBob := h.admits("bob")
-	stranger, _ := h.admits("stranger") // who is never appended
+	h := chaintest.New(t, s.Keys().OperatorJWT, s.Keys().OperatorSigner)
+	invite := h.Invites()
+	alice, admitsAlice := h.Admits("alice")
+	bob, admitsBob := h.Admits("bob")
+	stranger, _ := h.Admits("stranger") // who is never appended
 	room, other := trust.NewID(), trust.NewID()
-	bad := bob.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()})
+	bad := bob.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()})
 	appendAll(t, l, invite, admitsAlice, admitsBob, bad, // 1 to 4
-		bob.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: bob.laptop.String()}),
-		alice.saysIn(room, chain.CreateRoom, chain.CreateRoomBody{Room: room, Kind: chain.Open, Name: "lobby"}),
-		bob.saysIn(room, chain.LeaveRoom, chain.LeaveRoomBody{}), // 7: whether his chain allows it, nobody can say
-		stranger.saysIn(other, chain.CreateRoom, chain.CreateRoomBody{Room: other, Kind: chain.Open, Name: "hole"}))
+		bob.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: bob.Laptop.String()}),
+		alice.SaysIn(room, chain.CreateRoom, chain.CreateRoomBody{Room: room, Kind: chain.Open, Name: "lobby"}),
+		bob.SaysIn(room, chain.LeaveRoom, chain.LeaveRoomBody{}), // 7: whether his chain allows it, nobody can say
+		stranger.SaysIn(other, chain.CreateRoom, chain.CreateRoomBody{Room: other, Kind: chain.Open, Name: "hole"}))
 	s.stray(t, "ledger.person.X", []byte("nothing"))
 	s.stray(t, "ledger.person.Y", admitsAlice.Encode())
-	report, err := l.Verify(within(t), h.hub)
+	report, err := l.Verify(within(t), h.Hub)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"keyhall.dev/keyhall/internal/chaintest"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -35,7 +37,7 @@ func within(t *testing.T) context.Context {
 }
 
 // start is a server, its people and the registry of their connections.
-func start(t *testing.T) (*hall, *nats.Conn, *sessions.Registry) {
+func start(t *testing.T) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
 	t.Helper()
 	server, err := natsd.Start(within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
@@ -57,7 +59,7 @@ func start(t *testing.T) (*hall, *nats.Conn, *sessions.Registry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHall(t, server.Keys()), nc, registry
+	return chaintest.New(t, server.Keys().OperatorJWT, server.Keys().OperatorSigner), nc, registry
 }
 
 // kicked notes which connections were closed.
@@ -87,39 +89,39 @@ func settled(context.Context, ledger.Entry) error { return nil }
 
 func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
 	h, _, registry := start(t)
-	alice, _ := h.admits("alice")
-	bob, _ := h.admits("bob")
+	alice, _ := h.Admits("alice")
+	bob, _ := h.Admits("bob")
 	room, other := trust.NewID(), trust.NewID()
 	phone := trust.NewKeyPair(trust.Device)
-	note := func(m *member, device *trust.KeyPair, client uint64, rooms ...string) {
+	note := func(m *chaintest.Member, device *trust.KeyPair, client uint64, rooms ...string) {
 		t.Helper()
-		s := sessions.Session{Account: m.account(), Device: device.String(), Server: "NS", Client: client, Rooms: rooms}
+		s := sessions.Session{Account: m.Account(), Device: device.String(), Server: "NS", Client: client, Rooms: rooms}
 		for range 2 { // a connection that asks again is the same
 			if err := registry.Note(within(t), s); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	note(alice, alice.laptop, 1, room)
-	note(alice, alice.laptop, 2, other)
+	note(alice, alice.Laptop, 1, room)
+	note(alice, alice.Laptop, 2, other)
 	note(alice, phone, 3, room, other)
 	note(alice, phone, 4)
-	note(bob, bob.laptop, 5, room)
+	note(bob, bob.Laptop, 5, room)
 	for _, row := range []struct {
 		what string
 		ev   *event.Event
 		want []string
 	}{
-		{"put out of the room", bob.saysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.account()}), []string{"NS/1", "NS/3"}},
-		{"a new role in it", bob.saysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: room, Account: alice.account(), Role: chain.Reader}), []string{"NS/1", "NS/3"}},
-		{"left it", alice.saysIn(other, chain.LeaveRoom, chain.LeaveRoomBody{}), []string{"NS/2", "NS/3"}},
-		{"a device that was revoked", alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), []string{"NS/3", "NS/4"}},
-		{"another's device", bob.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), nil},
-		{"another room", bob.saysIn(trust.NewID(), chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.account()}), nil},
-		{"somebody who is not connected", bob.saysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: h.hub.ID}), nil},
-		{"a new epoch", bob.saysIn(room, chain.Epoch, chain.EpochBody{}), nil},
-		{"a new device", alice.says(chain.AddDevice, chain.DeviceBody{}), nil},
-		{"a body that is none", bob.saysIn(room, chain.RevokeRoom, chain.LeaveRoomBody{}), nil},
+		{"put out of the room", bob.SaysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.Account()}), []string{"NS/1", "NS/3"}},
+		{"a new role in it", bob.SaysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: room, Account: alice.Account(), Role: chain.Reader}), []string{"NS/1", "NS/3"}},
+		{"left it", alice.SaysIn(other, chain.LeaveRoom, chain.LeaveRoomBody{}), []string{"NS/2", "NS/3"}},
+		{"a device that was revoked", alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), []string{"NS/3", "NS/4"}},
+		{"another's device", bob.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()}), nil},
+		{"another room", bob.SaysIn(trust.NewID(), chain.RevokeRoom, chain.RevokeRoomBody{Account: alice.Account()}), nil},
+		{"somebody who is not connected", bob.SaysIn(room, chain.RevokeRoom, chain.RevokeRoomBody{Account: h.Hub.ID}), nil},
+		{"a new epoch", bob.SaysIn(room, chain.Epoch, chain.EpochBody{}), nil},
+		{"a new device", alice.Says(chain.AddDevice, chain.DeviceBody{}), nil},
+		{"a body that is none", bob.SaysIn(room, chain.RevokeRoom, chain.LeaveRoomBody{}), nil},
 	} {
 		closed := new(kicked)
 		if err := registry.Evictions(closed.kick, settled).Fold(within(t), ledger.Entry{Seq: 1, Event: row.ev}); err != nil {
@@ -135,11 +137,11 @@ func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
 // with the right it had.
 func TestNobodyIsPutOutBeforeTheViewsKnow(t *testing.T) {
 	h, _, registry := start(t)
-	alice, _ := h.admits("alice")
-	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Device: alice.laptop.String(), Server: "NS", Client: 1}); err != nil {
+	alice, _ := h.Admits("alice")
+	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
 		t.Fatal(err)
 	}
-	entry := ledger.Entry{Seq: 7, Event: alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()})}
+	entry := ledger.Entry{Seq: 7, Event: alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()})}
 	behind, closed := errors.New("the views lag behind"), new(kicked)
 	fold := registry.Evictions(closed.kick, func(_ context.Context, got ledger.Entry) error {
 		if got != entry {
@@ -165,8 +167,8 @@ func TestEvictionsFollowPeopleAndRooms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alice, admitted := h.admits("alice")
-	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Device: alice.laptop.String(), Server: "NS", Client: 1}); err != nil {
+	alice, admitted := h.Admits("alice")
+	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
 		t.Fatal(err)
 	}
 	closed := new(kicked)
@@ -178,7 +180,7 @@ func TestEvictionsFollowPeopleAndRooms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(within(t), alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()}), seq); err != nil {
+	if _, err := l.Append(within(t), alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()}), seq); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -211,12 +213,12 @@ func TestTheRegistryForgetsAWhileAfterAConnectionsLife(t *testing.T) {
 
 func TestWithoutAServerNothingIsNoted(t *testing.T) {
 	h, nc, registry := start(t)
-	alice, _ := h.admits("alice")
+	alice, _ := h.Admits("alice")
 	nc.Close()
-	if err := registry.Note(within(t), sessions.Session{Account: alice.account(), Server: "NS", Client: 1}); err == nil {
+	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Server: "NS", Client: 1}); err == nil {
 		t.Error("noted")
 	}
-	entry := ledger.Entry{Seq: 1, Event: alice.says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.laptop.String()})}
+	entry := ledger.Entry{Seq: 1, Event: alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()})}
 	if err := registry.Evictions(new(kicked).kick, settled).Fold(within(t), entry); err == nil {
 		t.Error("nobody was looked for")
 	}
