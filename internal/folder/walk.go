@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -97,6 +96,7 @@ type walker struct {
 	folders []subfolder // yet to be read
 	result  Result      // what was left out
 	room    []file      // for the next files
+	names   []byte      // room for a piece of a folder
 }
 
 // enter reads the folder that is called name in from, and those below it down to depth. Its
@@ -108,7 +108,11 @@ func (w *walker) enter(ctx context.Context, from *os.Root, name string, next sub
 	if next.path == "" {
 		name = "."
 	}
-	err := w.folder(ctx, from, filepath.FromSlash(name), next, depth)
+	return w.read(ctx, next, w.folder(ctx, from, filepath.FromSlash(name), next, depth))
+}
+
+// read notes that a folder could not be read. It returns what ends the walk.
+func (w *walker) read(ctx context.Context, next subfolder, err error) error {
 	if err != nil && (next.path == "" || ctx.Err() != nil) {
 		return err
 	}
@@ -118,33 +122,10 @@ func (w *walker) enter(ctx context.Context, from *os.Root, name string, next sub
 	return nil
 }
 
-// folder goes on from each folder to those in it: one step, however deep they are, and no
-// symlink to pass on the way.
+// folder reads the folder that is called name in from, which has to be the one that next
+// describes, and those below it down to depth: one step from each, however deep they are, and
+// no symlink to pass on the way.
 func (w *walker) folder(ctx context.Context, from *os.Root, name string, next subfolder, depth int) error {
-	before := len(w.folders)
-	if err := w.list(ctx, from, name, next); err != nil {
-		return err
-	}
-	if depth == 0 || len(w.folders) == before {
-		return nil
-	}
-	dir, err := from.OpenRoot(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	below := slices.Clone(w.folders[before:])
-	w.folders = w.folders[:before]
-	for _, sub := range below {
-		if err := w.enter(ctx, dir, path.Base(sub.path), sub, depth-1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// list looks at every name in a folder, which has to be the one that next describes.
-func (w *walker) list(ctx context.Context, from *os.Root, name string, next subfolder) error {
 	list, err := from.OpenFile(name, openFlags, 0)
 	if err != nil {
 		return err
@@ -159,9 +140,28 @@ func (w *walker) list(ctx context.Context, from *os.Root, name string, next subf
 			return fmt.Errorf("%w: another folder took its place", ErrChanged)
 		}
 	}
-	before := len(w.files)
-	defer func() { w.tell(func(p *Progress) { p.Found += len(w.files) - before }) }()
-	return errors.Join(look(list, func(at seen, err error) { w.name(next.path, at, err) }), context.Cause(ctx))
+	below, err := w.list(ctx, next.path, depth, func(each func(seen, error)) error { return w.look(list, depth == 0, each) })
+	if err != nil || len(below) == 0 {
+		return err
+	}
+	return w.descend(ctx, from, name, list, below, depth)
+}
+
+// list takes in every name of a folder that look finds there. The folders among them it
+// gives, where they are to be read next; at depth 0 they are left to others.
+func (w *walker) list(
+	ctx context.Context, path string, depth int, look func(each func(seen, error)) error,
+) (below []subfolder, err error) {
+	files, folders := len(w.files), len(w.folders)
+	defer func() { w.tell(func(p *Progress) { p.Found += len(w.files) - files }) }()
+	if err := errors.Join(look(func(at seen, err error) { w.name(path, at, err) }), context.Cause(ctx)); err != nil {
+		return nil, err
+	}
+	if depth > 0 {
+		below = slices.Clone(w.folders[folders:])
+		w.folders = w.folders[:folders]
+	}
+	return below, nil
 }
 
 // name takes in one name of a folder, or that it could not be looked at.
