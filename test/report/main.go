@@ -4,7 +4,10 @@
 //
 //	go test -json ./... | go run ./test/report [-claims FILE] [-strict] -
 //
-// It fails when a test failed, when a claim has no test, or one that is missing or was
+// A line of the claims is an item (2.4-invites: of the fourth item of piece 2) and its
+// tests; "piece 2 9" says that piece 2 has nine items, each of which needs a line.
+//
+// It fails when a test failed, when an item has no test, or one that is missing or was
 // skipped; with -strict on any skipped test. Its last line is "N passed, N failed, N skipped".
 package main
 
@@ -15,8 +18,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -183,6 +188,7 @@ func (r *results) hold(path string) error {
 	if err != nil {
 		return err
 	}
+	claimed, missing := make(map[string]bool), make(map[string]bool)
 	var problems []error
 	items := 0
 	for number, text := range strings.Split(string(text), "\n") {
@@ -191,14 +197,21 @@ func (r *results) hold(path string) error {
 		if len(fields) == 0 {
 			continue
 		}
-		items++
-		if len(fields) == 1 {
-			problems = append(problems, fmt.Errorf("%s:%d: item %s has no test", path, number+1, fields[0]))
+		if fields[0] == "piece" {
+			err = expect(missing, fields[1:])
+		} else {
+			items++
+			item, _, _ := strings.Cut(fields[0], "-")
+			claimed[item] = true
+			err = r.holdItem(fields[0], fields[1:])
 		}
-		for _, test := range fields[1:] {
-			if got := r.outcome[test]; got != "pass" {
-				problems = append(problems, fmt.Errorf("%s:%d: item %s: test %s %s", path, number+1, fields[0], test, said(got)))
-			}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s:%d: %w", path, number+1, err))
+		}
+	}
+	for _, item := range slices.Sorted(maps.Keys(missing)) {
+		if !claimed[item] {
+			problems = append(problems, fmt.Errorf("%s: item %s is not there", path, item))
 		}
 	}
 	if items == 0 {
@@ -206,6 +219,35 @@ func (r *results) hold(path string) error {
 	}
 	if len(problems) == 0 {
 		fmt.Printf("%d claims hold\n", items)
+	}
+	return errors.Join(problems...)
+}
+
+// expect adds the items of a piece of work, of which its line gives the number and how many
+// there are.
+func expect(items map[string]bool, piece []string) error {
+	if len(piece) != 2 {
+		return errors.New("a piece has a number and a count of items")
+	}
+	count, err := strconv.Atoi(piece[1])
+	if err != nil || count < 1 {
+		return fmt.Errorf("%q is no count of items", piece[1])
+	}
+	for i := range count {
+		items[fmt.Sprintf("%s.%d", piece[0], i+1)] = true
+	}
+	return nil
+}
+
+func (r *results) holdItem(item string, tests []string) error {
+	if len(tests) == 0 {
+		return fmt.Errorf("item %s has no test", item)
+	}
+	var problems []error
+	for _, test := range tests {
+		if got := r.outcome[test]; got != "pass" {
+			problems = append(problems, fmt.Errorf("item %s: test %s %s", item, test, said(got)))
+		}
 	}
 	return errors.Join(problems...)
 }
