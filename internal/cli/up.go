@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/hub"
+	"keyhall.dev/keyhall/internal/natsd"
 )
 
 // upReady is what up prints with --json once it accepts connections.
@@ -75,18 +77,30 @@ func (p *program) logger(cmd *cobra.Command, level string) (*slog.Logger, error)
 	return slog.New(slog.NewTextHandler(p.sys.Err, &slog.HandlerOptions{Level: at})), nil
 }
 
-// runHub runs a hub until ctx ends or a part of it fails.
+// runHub runs a hub until ctx ends or a part of it fails. One whose disk is full ends, so
+// that nobody takes it for one that works, and begins again where it was when there is room.
 func (p *program) runHub(ctx context.Context, options hub.Options) error {
 	h, err := hub.Start(ctx, options)
 	if err != nil {
 		return err
 	}
 	p.announce(h, options.DataDir)
-	err = h.Wait(ctx)
-	if closed := h.Close(); err == nil {
-		err = closed
+	for {
+		err := h.Wait(ctx)
+		options.HTTP, options.NATS = h.Addresses()
+		closed := h.Close()
+		if !errors.Is(err, natsd.ErrStorage) {
+			return errors.Join(err, closed)
+		}
+		p.warn("%s. It is stopped until there is room; nothing that it acknowledged is lost", sentence(err))
+		if err := natsd.AwaitRoom(ctx, options.DataDir); err != nil {
+			return nil //nolint:nilerr // its host ended it
+		}
+		if h, err = hub.Start(ctx, options); err != nil {
+			return err
+		}
+		p.warn("there is room again; the hub goes on")
 	}
-	return err
 }
 
 func (p *program) announce(h *hub.Hub, dataDir string) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -127,6 +128,9 @@ func (h *Hub) open(ctx, running context.Context) error {
 	if err := h.bus.Announce(h.http.URL()); err != nil {
 		return err
 	}
+	if server != nil {
+		h.run("storage", func() error { return server.WatchStorage(running) })
+	}
 	return h.firstInvite(ctx, identity, s)
 }
 
@@ -224,6 +228,26 @@ func (h *Hub) HTTP() string { return h.http.URL() }
 
 // NATS is the address of the NATS port.
 func (h *Hub) NATS() string { return h.bus.ClientURL() }
+
+// Addresses are where the hub listens, as Options name it: of a port that was chosen for
+// it, which one it is.
+func (h *Hub) Addresses() (http, nats string) {
+	http = withPortOf(h.options.HTTP, h.HTTP())
+	if h.options.Attach != nil {
+		return http, h.options.NATS
+	}
+	return http, withPortOf(h.options.NATS, h.NATS())
+}
+
+// withPortOf is an address of a listener with the port that a URL has.
+func withPortOf(address, text string) string {
+	host, _, err := net.SplitHostPort(address)
+	at, urlErr := url.Parse(text)
+	if err != nil || urlErr != nil || at.Port() == "" {
+		return address
+	}
+	return net.JoinHostPort(host, at.Port())
+}
 
 // Invite is the code of the host's first invite; empty on every start but the first.
 func (h *Hub) Invite() string { return h.invite }
