@@ -9,7 +9,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: run build test claims lint story bench bench-check dist clean
+.PHONY: run build test claims lint story chaos bench bench-check dist dist-check clean
 
 # A private hub with its data in ./data, until Ctrl-C.
 run: build
@@ -44,6 +44,15 @@ lint:
 story: build
 	go run ./test/story
 
+# Hub, owner and reader are killed at random moments while they work, and nothing that was
+# acknowledged may be lost. The same seed kills the same at the same moments.
+#
+#	make chaos SEED=7 KILLS=100
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+KILLS ?= 100
+chaos:
+	go test $(RACE) ./test/chaos -count=1 -timeout 60m -v -run Killed -seed $(SEED) -kills $(KILLS)
+
 # Keyhall beside the same work without it; docs/benchmarks.md says what each row is.
 #
 #	make bench BENCH='get|scan'
@@ -68,6 +77,10 @@ dist-%:
 	CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
 		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' \
 		-o bin/dist/keyhall-$*$(if $(findstring windows,$*),.exe) ./cmd/keyhall
+
+# Two builds of everything, without the build cache, are the same bytes. Takes minutes.
+dist-check:
+	go test ./test/dist -count=1 -timeout 30m -v -cold
 
 clean:
 	rm -rf bin

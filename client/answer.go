@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,7 +32,11 @@ func (s *server) open(ctx context.Context, msg *nats.Msg) {
 	ev, request, err := s.readOpen(ctx, reader, msg)
 	if err != nil {
 		s.reply(msg, plainRefusal(err))
-		s.tell(catalog, reader, "", "refused")
+		if ownTrouble(err) {
+			s.tell(catalog, reader, "", "failed: "+err.Error())
+		} else {
+			s.tell(catalog, reader, "", "refused")
+		}
 		return
 	}
 	kind, body := answerType, []byte(nil)
@@ -71,7 +77,7 @@ func plainRefusal(err error) []byte {
 		reason = seal.Reason{Code: seal.CodeMalformed, Message: "the request is malformed"}
 	case errors.Is(err, errBusy):
 		reason = seal.Reason{Code: seal.CodeBusy, Message: "too many requests at once; try again"}
-	case fault.Is(err, fault.Unavailable):
+	case fault.Is(err, fault.Unavailable), ownTrouble(err):
 		reason = seal.Reason{Code: seal.CodeBusy, Message: "the owner cannot check who you are at the moment; try again"}
 	case errors.Is(err, event.ErrTime):
 		reason.Message = "the request is from another time; check the clocks on both sides"
@@ -81,6 +87,16 @@ func plainRefusal(err error) []byte {
 		return nil // our own words are within bounds
 	}
 	return data
+}
+
+// ownTrouble reports whether something failed on this machine, which says nothing about
+// the reader: what was learned of them could not be kept, say, because the disk is full.
+func ownTrouble(err error) bool {
+	var path *fs.PathError
+	var link *os.LinkError
+	var f *fault.Error
+	own := errors.As(err, &f) && f.Code == fault.Internal
+	return own || errors.As(err, &path) || errors.As(err, &link)
 }
 
 var errBusy = errors.New("too many opens")

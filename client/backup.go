@@ -90,6 +90,9 @@ func (c *Client) putBackup(ctx context.Context, code *trust.Recovery) (time.Time
 		return time.Time{}, err
 	}
 	at := time.Now()
+	if before.After(at.Add(trust.ClockSkew)) { // a backup of then could not be replaced until then
+		return time.Time{}, fault.New(fault.Refused, "the hub says that your backup was made in the future; check both clocks")
+	}
 	if !at.After(before) {
 		at = before.Add(time.Millisecond) // the clock of the device before was ahead of this one
 	}

@@ -54,13 +54,14 @@ type book struct {
 	c *Client
 
 	mu      sync.Mutex
-	people  map[string]*page // by account
-	handles map[string]string
-	hub     *chain.Hub
+	people map[string]*page // by account
+	pins   map[string]string // account by handle, as they were first seen
+	pinned bool              // some of them are not written down yet
+	hub    *chain.Hub
 }
 
 func newBook(c *Client) *book {
-	return &book{c: c, people: make(map[string]*page), handles: make(map[string]string)}
+	return &book{c: c, people: make(map[string]*page), pins: make(map[string]string)}
 }
 
 func pageFile(account string) string { return "people/" + account + ".json" }
@@ -176,7 +177,7 @@ func (b *book) vouchPeer(ctx context.Context, ev *event.Event) error {
 	return known.Person.Vouches(ev)
 }
 
-// markVerified notes when fingerprint words were compared.
+// markVerified notes when fingerprint words were compared. That settles whose handle it is.
 func (b *book) markVerified(ctx context.Context, account string, at time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -185,12 +186,39 @@ func (b *book) markVerified(ctx context.Context, account string, at time.Time) e
 		return err
 	}
 	known.Verified = at
-	return b.save(account, known)
+	if err := b.save(account, known); err != nil {
+		return err
+	}
+	return b.settlePin(known.Person.Handle, account)
+}
+
+// again folds the chain of account from its beginning: of an event whose body the hub
+// withheld, rightly or not, nothing else is kept.
+func (b *book) again(ctx context.Context, account string) (*page, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, err := b.load(account)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &page{Verified: known.Verified}
+	fresh.Person.Places = make(map[event.Hash]uint64)
+	for more := true; more; {
+		if more, err = b.extend(ctx, account, fresh); err != nil {
+			return nil, explain(err, "the chain of "+short(account))
+		}
+	}
+	if fresh.Person.Places[known.Person.Head] != known.Person.Seq {
+		return nil, fault.Wrap(fault.Refused, ErrFork,
+			"the hub shows another past of the chain of %s than before; do not trust it", short(account))
+	}
+	b.people[account] = fresh
+	return fresh.clone(), b.save(account, fresh)
 }
 
 func (b *book) syncLocked(ctx context.Context, account string) (*page, error) {
 	if _, err := trust.ParsePublicKey(trust.Account, account); err != nil {
-		return nil, fault.New(fault.Malformed, "%q is not an account", account)
+		return nil, fault.New(fault.Malformed, "%q is not an account", short(account))
 	}
 	known, err := b.load(account)
 	if err != nil {
@@ -225,7 +253,19 @@ func (b *book) extend(ctx context.Context, account string, known *page) (more bo
 	if err != nil {
 		return false, err
 	}
+	if len(entries) == 0 && person.Seq < answer.Head { // what is known may fill a page
+		request.After, answer = person.Seq, api.ChainPage{}
+		if err := b.c.call(ctx, "people.chain", request, &answer); err != nil {
+			return false, err
+		}
+		if entries = answer.Events; len(entries) == 0 {
+			return false, notWhole("of "+short(account), person.Seq, answer.Head)
+		}
+	}
 	for _, entry := range entries {
+		if entry.Withheld && account == b.c.account() {
+			return false, fault.New(fault.Refused, "the hub withholds from you what you did yourself; do not trust it")
+		}
 		if err := known.apply(b.c.hubID(), entry); err != nil {
 			return false, err
 		}
@@ -233,7 +273,12 @@ func (b *book) extend(ctx context.Context, account string, known *page) (more bo
 	if person.Seq == 0 || person.Account != account {
 		return false, fmt.Errorf("%w: it is not there", chain.ErrPlace)
 	}
-	return len(entries) > 0 && person.Seq < answer.Head, nil
+	return person.Seq < answer.Head, nil
+}
+
+// notWhole is the error of a hub that says there is more of a chain and does not show it.
+func notWhole(whose string, seq, head uint64) error {
+	return fault.New(fault.Unavailable, "the hub does not show the chain %s to its end (%d of %d events); try again", whose, seq, head)
 }
 
 func (p *page) apply(hub string, entry api.Entry) error {
@@ -290,6 +335,9 @@ func (b *book) introduction(ctx context.Context, known *page) ([]string, error) 
 			return nil, fault.New(fault.Refused, "%s was not invited by %s", person.Handle, inviter.Person.Handle)
 		}
 		path, person = append(path, inviter.Person.Handle), &inviter.Person
+		if err := b.pin(person.Handle, person.Account); err != nil {
+			return nil, err
+		}
 		if person.Inviter == b.c.hubID() {
 			return path, b.checkHostInvite(ctx, person)
 		}
@@ -321,8 +369,28 @@ func (b *book) checkHostInvite(ctx context.Context, person *chain.Person) error 
 	return nil
 }
 
-// person is the verified person with an account.
+// person is the verified person with an account, whose handle nobody else had before.
 func (b *book) person(ctx context.Context, account string) (*Person, error) {
+	person, err := b.meet(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return person, b.keepPins()
+}
+
+// meet is person for one of many: whose handle it is, keepPins writes down afterwards.
+func (b *book) meet(ctx context.Context, account string) (*Person, error) {
+	person, err := b.look(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return person, b.pin(person.Handle, account)
+}
+
+// look is the verified person with an account, which was named by its key.
+func (b *book) look(ctx context.Context, account string) (*Person, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known, err := b.syncLocked(ctx, account)
@@ -361,7 +429,7 @@ func (b *book) how(known *page) string {
 // account: handles are never given to another.
 func (b *book) resolve(ctx context.Context, who string) (*Person, error) {
 	if _, err := trust.ParsePublicKey(trust.Account, who); err == nil {
-		return b.person(ctx, who)
+		return b.look(ctx, who)
 	}
 	handle, err := trust.Name(who)
 	if err != nil {
@@ -371,7 +439,7 @@ func (b *book) resolve(ctx context.Context, who string) (*Person, error) {
 	if err := b.c.call(ctx, "people.find", api.FindRequest{Handle: handle}, &answer); err != nil {
 		return nil, err
 	}
-	person, err := b.person(ctx, answer.Account)
+	person, err := b.look(ctx, answer.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -380,13 +448,37 @@ func (b *book) resolve(ctx context.Context, who string) (*Person, error) {
 			"the hub says that %s is %s, but that account's own name is %s; do not trust it",
 			handle, short(answer.Account), person.Handle)
 	}
-	return person, b.pin(handle, answer.Account)
+	b.mu.Lock()
+	err = b.pin(handle, answer.Account)
+	b.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return person, b.keepPins()
 }
 
 const pinsFile = "people/pins.json"
 
-// pin remembers whose handle it is when it is first seen, and refuses a change.
+// pin remembers whose handle it is when it is first seen, and refuses a change: handles
+// are never given to another, so of two who have the same the hub made one up. b.mu is held.
 func (b *book) pin(handle, account string) error {
+	if len(b.pins) == 0 {
+		if err := b.c.profile.read(pinsFile, &b.pins); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	switch b.pins[handle] {
+	case account:
+		return nil
+	case "":
+		b.pins[handle], b.pinned = account, true
+		return nil
+	}
+	return anotherKey(handle, account, b.pins[handle])
+}
+
+// settlePin makes a handle that of an account, whosever it was before.
+func (b *book) settlePin(handle, account string) error {
 	unlock, err := b.c.profile.lock()
 	if err != nil {
 		return err
@@ -396,16 +488,41 @@ func (b *book) pin(handle, account string) error {
 	if err := b.c.profile.read(pinsFile, &pins); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	switch pins[handle] {
-	case account:
-		return nil
-	case "":
-		pins[handle] = account
-		return b.c.profile.write(pinsFile, pins)
-	}
+	b.pins[handle], pins[handle] = account, account
+	return b.c.profile.write(pinsFile, pins)
+}
+
+func anotherKey(handle, account, before string) error {
 	return fault.Wrap(fault.Refused, ErrFork,
 		"the hub says that %s has another key than before (%s, it was %s); do not trust it",
-		handle, short(account), short(pins[handle]))
+		handle, short(account), short(before))
+}
+
+// keepPins writes down whose handles became known.
+func (b *book) keepPins() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.pinned {
+		return nil
+	}
+	unlock, err := b.c.profile.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	pins := make(map[string]string)
+	if err := b.c.profile.read(pinsFile, &pins); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for handle, account := range b.pins {
+		if before := pins[handle]; before != "" && before != account { // by another process, meanwhile
+			b.pins[handle] = before
+			return anotherKey(handle, account, before)
+		}
+		pins[handle] = account
+	}
+	b.pinned = false
+	return b.c.profile.write(pinsFile, pins)
 }
 
 // head is the newest hash known of somebody's chain.

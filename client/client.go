@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
@@ -18,7 +21,9 @@ import (
 type Client struct {
 	profile *Profile
 	at      *discovered
-	nc      *nats.Conn // the person's own account
+	nc      *nats.Conn   // the person's own account
+	outages *outages     // of nc
+	apart   atomic.Int64 // nanoseconds by which the hub's clock was ahead when it last answered
 	book    *book
 	rooms   *roomBook
 	inboxes *inboxes
@@ -30,13 +35,15 @@ func Connect(ctx context.Context, p *Profile) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	lost := newOutages()
 	nc, err := dial(ctx, at, p.Settings.URL, login{
 		name: "keyhall " + p.Settings.Device, jwt: p.Settings.Token, key: p.device,
+		options: []nats.Option{lost.option()},
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{profile: p, at: at, nc: nc}
+	c := &Client{profile: p, at: at, nc: nc, outages: lost}
 	c.book, c.rooms, c.inboxes = newBook(c), newRoomBook(c), &inboxes{nc: nc}
 	if err := c.renewToken(ctx); err != nil {
 		c.Close()
@@ -102,9 +109,37 @@ func (p *Profile) Whoami() (Whoami, error) {
 	}, nil
 }
 
-// call asks the hub API.
+// call asks the hub API, and again when the connection is lost before the answer comes. An
+// event that was appended already is refused the second time: see wasAppended.
 func (c *Client) call(ctx context.Context, verb string, request, answer any) error {
-	return api.Call(ctx, c.nc, "hub."+verb, request, answer)
+	return c.outages.ask(ctx, func(ctx context.Context) error {
+		apart, err := ask(ctx, c.nc, "hub."+verb, request, answer)
+		c.apart.Store(int64(apart))
+		return err
+	})
+}
+
+// ask asks a service of the hub. apart is by how much its clock was ahead of this machine's
+// when it answered. What it refuses when the two are too far apart, it refuses for that.
+func ask(ctx context.Context, nc *nats.Conn, subject string, request, answer any) (apart time.Duration, err error) {
+	at, err := api.Ask(ctx, nc, subject, request, answer)
+	if at.IsZero() {
+		return 0, err
+	}
+	apart = time.Until(at)
+	if wrong := clocksApart(apart); wrong != nil && fault.Is(err, fault.Refused) {
+		err = wrong
+	}
+	return apart, err
+}
+
+// clocksApart is the error of a hub with another time: nobody believes what is signed now.
+func clocksApart(apart time.Duration) error {
+	if apart.Abs() <= trust.ClockSkew {
+		return nil
+	}
+	return fault.Wrap(fault.Refused, event.ErrTime,
+		"the clocks of this machine and of the hub are %s apart; set the wrong one right and try again", apart.Abs().Round(time.Second))
 }
 
 // Stats counts what the hub holds, as the hub says.
@@ -128,11 +163,16 @@ func short(key string) string {
 // explain turns the errors of folds and events into sentences.
 func explain(err error, what string) error {
 	var f *fault.Error
-	switch {
-	case err == nil || errors.As(err, &f):
+	if err == nil || errors.As(err, &f) {
 		return err
-	case errors.Is(err, chain.ErrRefused), errors.Is(err, chain.ErrContent), errors.Is(err, chain.ErrPlace):
-		return fault.Wrap(fault.Refused, err, "%s does not verify: %v", what, err)
+	}
+	for _, kind := range []error{
+		chain.ErrRefused, chain.ErrContent, chain.ErrPlace,
+		event.ErrMalformed, event.ErrBody, event.ErrSignature, event.ErrNotMeant, event.ErrTime,
+	} {
+		if errors.Is(err, kind) {
+			return fault.Wrap(fault.Refused, err, "%s does not verify: %v", what, err)
+		}
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

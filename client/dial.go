@@ -133,6 +133,8 @@ func (l login) connection() []nats.Option {
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(jitter, jitter),
 		nats.IgnoreAuthErrorAbort(),
+		// Otherwise what the server says of errors goes to the terminal, as it is.
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
 	if l.user != "" {
 		options = append(options, nats.UserInfo(l.user, ""))

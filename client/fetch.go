@@ -33,6 +33,9 @@ var ErrOffline = errors.New("the owner is not serving")
 // ErrChanged is the error of a file that is not the one that was listed.
 var ErrChanged = errors.New("the file has changed")
 
+// errUnsigned is the error of a refusal in the clear, which anybody on the way can have made.
+var errUnsigned = errors.New("nobody has signed this")
+
 // errLost is the error of a transfer that its owner does not know (any more).
 var errLost = errors.New("transfer lost")
 
@@ -93,7 +96,7 @@ func (s *source) openOnce(ctx context.Context) (*pull, error) {
 		return nil, err
 	}
 	if reason != nil {
-		return nil, reason
+		return nil, fmt.Errorf("%w: %w", errUnsigned, reason)
 	}
 	answer, err := s.openAnswer(ctx, ev, xkey, box)
 	if err != nil {
@@ -206,6 +209,9 @@ func (s *source) explain(err error) error {
 		return fault.Wrap(fault.Unavailable, ErrOffline, "%s does not answer for %s", s.share.From, s.share.Catalog)
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, errUnsigned) && errors.As(err, &reason):
+		return fault.Wrap(faultCode(reason.Code), err, "%q: %s (%s has not signed this answer; it may be the hub's)",
+			what, reason.Message, s.share.From)
 	case errors.As(err, &reason) && reason.Code == seal.CodeChanged:
 		return fault.Wrap(fault.Conflict, ErrChanged, "%q: %s", what, reason.Message)
 	case errors.As(err, &reason):

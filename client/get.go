@@ -246,7 +246,7 @@ type part struct {
 func (g *getter) openPart(w wanted) (*part, error) {
 	sum := sha256.Sum256([]byte(w.target + "\x00" + w.entry.Root.String()))
 	name := filepath.Join(filepath.Dir(w.target), "."+hex.EncodeToString(sum[:12])+folder.PartSuffix)
-	file, err := g.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := g.openOwn(name)
 	if err != nil {
 		return nil, g.writeError(w, err)
 	}
@@ -257,6 +257,31 @@ func (g *getter) openPart(w wanted) (*part, error) {
 		return nil, g.writeError(w, err)
 	}
 	return p, nil
+}
+
+// openOwn opens what the member has left under a name, or a new file. Anything else that has
+// the name, such as a link that somebody put there, goes; what it leads to is not touched.
+func (g *getter) openOwn(name string) (file *os.File, err error) {
+	for range 3 { // another program of the member's may be making it
+		left, err := g.root.Lstat(name)
+		if err == nil && left.Mode().IsRegular() && isOwn(left) {
+			if file, err = g.root.OpenFile(name, os.O_RDWR, 0); err != nil {
+				return nil, err
+			}
+			if now, err := file.Stat(); err == nil && os.SameFile(left, now) {
+				return file, nil
+			}
+			_ = file.Close() // it was replaced meanwhile
+		}
+		if err := g.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		file, err = g.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return file, err
+		}
+	}
+	return nil, err
 }
 
 // takeUp hashes what an interrupted fetch left. Blocks are written in no order; one that

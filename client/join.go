@@ -112,10 +112,10 @@ func (p *Profile) join(ctx context.Context, at *discovered, invite *trust.Invite
 		return err
 	}
 	p.settle(at, origin, handle, token)
-	if err := p.write(profileFile, p.Settings); err != nil {
+	if err := p.checkAdmitted(ctx); err != nil {
 		return err
 	}
-	return p.checkAdmitted(ctx)
+	return p.write(profileFile, p.Settings)
 }
 
 // makeKeys makes the member's keys, or takes up those that an unfinished join left: fresh
@@ -182,7 +182,8 @@ func (p *Profile) askAdmission(ctx context.Context, at *discovered, origin strin
 	}
 	defer nc.Close()
 	var done api.Appended
-	return api.Call(ctx, nc, "admission."+key.String()+".admit", ev.Encode(), &done)
+	_, err = ask(ctx, nc, "admission."+key.String()+".admit", ev.Encode(), &done)
+	return err
 }
 
 // checkAdmitted logs in with the new account and verifies that the hub's chain of it is

@@ -33,6 +33,14 @@ type messageBody struct {
 	Text string `json:"text"`
 }
 
+// check keeps the bounds of a text: whoever wrote it may have kept none.
+func (b *messageBody) check() error {
+	if b.Text == "" || len(b.Text) > maxText {
+		return fmt.Errorf("%w: a message of %d bytes; it has 1 to %d", chain.ErrContent, len(b.Text), maxText)
+	}
+	return nil
+}
+
 // errDuplicate is the error of a message that stands in the room a second time.
 var errDuplicate = errors.New("message was seen before")
 
@@ -49,12 +57,16 @@ func (c *Client) History(ctx context.Context, room string, limit int) (messages 
 	if err := c.call(ctx, "rooms.history", request, &history); err != nil {
 		return nil, nil, err
 	}
+	if err := checkHistory(found.Room, request, &history); err != nil {
+		return nil, nil, err
+	}
 	c.rooms.mu.Lock()
 	defer c.rooms.mu.Unlock()
 	known, err := c.rooms.sync(ctx, found.ID)
 	if err != nil {
 		return nil, nil, err
 	}
+	known.unsee(history.Messages)
 	for _, entry := range history.Messages {
 		message, err := c.rooms.open(ctx, known, entry, false)
 		if err != nil {
@@ -65,6 +77,26 @@ func (c *Client) History(ctx context.Context, room string, limit int) (messages 
 	}
 	known.Read = max(known.Read, history.Through)
 	return messages, skipped, c.rooms.save(found.ID, known)
+}
+
+// checkHistory refuses an answer that does not fit together: messages out of order, or
+// beyond what it says to hold.
+func checkHistory(room string, request api.HistoryRequest, history *api.History) error {
+	before := request.After
+	for _, entry := range history.Messages {
+		if entry.Seq <= before || entry.Seq > history.Through {
+			return unfit(room)
+		}
+		before = entry.Seq
+	}
+	if history.Through > max(history.Last, request.After) {
+		return unfit(room)
+	}
+	return nil
+}
+
+func unfit(room string) error {
+	return fault.New(fault.Refused, "what the hub shows of %s does not fit together; do not trust it", room)
 }
 
 // open verifies a message of a room and opens it. live says that it came just now, when
@@ -98,6 +130,9 @@ func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, l
 	}
 	body := new(messageBody)
 	if err := trust.ParseCanonical(plaintext, body); err != nil {
+		return nil, err
+	}
+	if err := body.check(); err != nil {
 		return nil, err
 	}
 	if err := known.see(ev, entry); err != nil {
@@ -159,24 +194,41 @@ func (b *roomBook) plaintext(known *roomPage, ev *event.Event) ([]byte, error) {
 	return ev.Open(key)
 }
 
-// see refuses a message whose id stood at another sequence before.
+// see refuses a message that its author has said before, under the same id, at a lower
+// sequence: the first one counts, whichever is read first. What another said under that id
+// is another message.
 func (p *roomPage) see(ev *event.Event, entry api.Entry) error {
-	id := ev.ID.String()
-	if record, seen := p.Seen[id]; seen && record.Seq != entry.Seq {
+	key := seenKey(ev)
+	if record, seen := p.Seen[key]; seen && record.Seq < entry.Seq {
 		return errDuplicate
 	}
-	p.Seen[id] = seenRecord{Seq: entry.Seq, At: entry.Time}
+	p.Seen[key] = seenRecord{Seq: entry.Seq, At: entry.Time}
 	return nil
 }
 
+// unsee forgets where messages stood that the hub shows once more, of the past: one that it
+// has numbered wrongly before is not taken for its own repetition.
+func (p *roomPage) unsee(entries []api.Entry) {
+	for _, entry := range entries {
+		if ev, err := event.Decode(entry.Event); err == nil {
+			delete(p.Seen, seenKey(ev))
+		}
+	}
+}
+
+func seenKey(ev *event.Event) string { return ev.Author.Text(trust.Account) + "." + ev.ID.String() }
+
 // compose makes a message for a room, sealed under the current epoch. b.mu is held.
 func (b *roomBook) compose(ctx context.Context, id, text string) (*event.Event, error) {
-	if text == "" || len(text) > maxText {
-		return nil, fault.New(fault.TooLarge, "a message has 1 to %d bytes", maxText)
+	if err := (&messageBody{text}).check(); err != nil {
+		return nil, fault.Wrap(fault.TooLarge, err, "a message has 1 to %d bytes", maxText)
 	}
 	known, err := b.sync(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if err := clocksApart(time.Duration(b.c.apart.Load())); err != nil {
+		return nil, err // it would be stored, and believed by nobody
 	}
 	if role, _ := known.Room.RoleOf(b.c.account(), time.Now()); !role.MayWrite() {
 		return nil, fault.New(fault.Refused, "you may read in this room, not write")

@@ -88,13 +88,22 @@ func (c *Client) appendBy(
 		if err != nil {
 			return nil, err
 		}
-		if _, err := c.me(ctx); err != nil {
+		own, err = c.me(ctx)
+		if err != nil {
 			return nil, err
+		}
+		if own.Person.Places[ev.Hash()] != ev.Seq {
+			return nil, notThere("your chain")
 		}
 		c.tellOwn(ev)
 		return ev, nil
 	}
 	return nil, fault.New(fault.Conflict, "your chain changes faster than this could be added; try again")
+}
+
+// notThere is the error of an event that the hub says it has appended and does not show.
+func notThere(where string) error {
+	return fault.New(fault.Refused, "the hub says that it has done this, but %s does not show it; do not rely on it", where)
 }
 
 // wasAppended reports whether an event stands on the member's chain.

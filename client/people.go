@@ -69,23 +69,25 @@ func (c *Client) People(ctx context.Context) ([]*Person, error) {
 		return nil, err
 	}
 	var people []*Person
-	for after := ""; ; {
+	for after, more := "", true; more; {
 		var answer api.PeoplePage
 		if err := c.call(ctx, "people.list", api.PeopleRequest{After: after}, &answer); err != nil {
 			return nil, err
 		}
 		for _, one := range answer.People {
-			person, err := c.book.person(ctx, one.Account)
+			person, err := c.book.meet(ctx, one.Account)
 			if err != nil {
 				return nil, err
 			}
+			if person.Handle <= after {
+				return nil, fault.New(fault.Refused, "the hub lists %s twice or out of order; do not trust it", person.Handle)
+			}
+			after = person.Handle
 			people = append(people, person)
 		}
-		if !answer.More || len(answer.People) == 0 {
-			return people, nil
-		}
-		after = answer.People[len(answer.People)-1].Handle
+		more = answer.More && len(answer.People) > 0
 	}
+	return people, c.book.keepPins()
 }
 
 // Words are the fingerprint words that the member and somebody else compare.

@@ -122,7 +122,7 @@ func fetchBackup(ctx context.Context, at *discovered, origin string, code *trust
 	}
 	defer nc.Close()
 	var answer api.RecoveryBackup
-	if err := api.Call(ctx, nc, "recovery."+key.String()+".get", struct{}{}, &answer); err != nil {
+	if _, err := ask(ctx, nc, "recovery."+key.String()+".get", struct{}{}, &answer); err != nil {
 		return nil, err
 	}
 	found, err := openBackup(at.hub.ID, code, answer.Event)

@@ -21,7 +21,10 @@ import (
 type roomPage struct {
 	Room chain.Room            `json:"room"`
 	Read uint64                `json:"read"`           // newest sequence that was shown
-	Seen map[string]seenRecord `json:"seen,omitempty"` // messages of the last minutes by id
+	Seen map[string]seenRecord `json:"seen,omitempty"` // messages of the last minutes by author and id
+
+	// Heads are the newest places of their own chains that authors have named on the room's.
+	Heads map[string]uint64 `json:"heads,omitempty"`
 
 	keys map[string]*event.EpochKey // by epoch
 }
@@ -47,7 +50,7 @@ func roomFile(id string) string { return "rooms/" + id + ".json" }
 // sync brings the chain of a room up to date; b.mu is held, as for all that follows.
 func (b *roomBook) sync(ctx context.Context, id string) (*roomPage, error) {
 	if _, err := trust.ParseID(id); err != nil {
-		return nil, fault.New(fault.Malformed, "%q is not a room id", id)
+		return nil, fault.New(fault.Malformed, "%q is not a room id", short(id))
 	}
 	known, err := b.load(id)
 	if err != nil {
@@ -84,6 +87,9 @@ func (b *roomBook) load(id string) (*roomPage, error) {
 	if known.Seen == nil {
 		known.Seen = make(map[string]seenRecord)
 	}
+	if known.Heads == nil {
+		known.Heads = make(map[string]uint64)
+	}
 	b.pages[id] = known
 	return known, nil
 }
@@ -99,23 +105,54 @@ func (b *roomBook) extend(ctx context.Context, id string, known *roomPage) (more
 	if err != nil {
 		return false, err
 	}
+	if len(entries) == 0 && room.Seq < answer.Head { // what is known may fill a page
+		request.After, answer = room.Seq, api.ChainPage{}
+		if err := b.c.call(ctx, "rooms.chain", request, &answer); err != nil {
+			return false, err
+		}
+		if entries = answer.Events; len(entries) == 0 {
+			return false, notWhole("of room "+short(id), room.Seq, answer.Head)
+		}
+	}
 	for _, entry := range entries {
-		ev, err := event.Decode(entry.Event)
-		if err != nil {
-			return false, err
-		}
-		judge := func(author *chain.Person) error { return author.VouchedAt(ev) }
-		if err := b.c.book.vouch(ctx, ev, judge); err != nil {
-			return false, err
-		}
-		if err := room.Apply(b.c.hubID(), ev); err != nil {
+		if err := b.apply(ctx, known, entry); err != nil {
 			return false, err
 		}
 	}
 	if room.Seq == 0 || room.ID != id {
 		return false, fmt.Errorf("%w: it is not there", chain.ErrPlace)
 	}
-	return len(entries) > 0 && room.Seq < answer.Head, nil
+	return room.Seq < answer.Head, nil
+}
+
+// apply folds the next event of a room's chain. Its device was the author's at the head
+// that the event names, and was not revoked at one that the author named here before: a
+// revoked device cannot add to the chain by naming an old head.
+func (b *roomBook) apply(ctx context.Context, known *roomPage, entry api.Entry) error {
+	ev, err := event.Decode(entry.Event)
+	if err != nil {
+		return err
+	}
+	account, named := ev.Author.Text(trust.Account), uint64(0)
+	judge := func(author *chain.Person) error {
+		if err := author.VouchedAt(ev); err != nil {
+			return err
+		}
+		device := author.Devices[ev.Device.Text(trust.Device)]
+		if device.Revoked != 0 && device.Revoked <= known.Heads[account] {
+			return fmt.Errorf("%w: the device was revoked before", chain.ErrRefused)
+		}
+		named = author.Places[ev.Head]
+		return nil
+	}
+	if err := b.c.book.vouch(ctx, ev, judge); err != nil {
+		return err
+	}
+	if err := known.Room.Apply(b.c.hubID(), ev); err != nil {
+		return err
+	}
+	known.Heads[account] = max(known.Heads[account], named)
+	return nil
 }
 
 // save writes a page unless another process of this member has a newer one; what was read
@@ -132,15 +169,32 @@ func (b *roomBook) save(id string, known *roomPage) error {
 	}
 	known.Read = max(known.Read, stored.Read)
 	for message, record := range stored.Seen {
-		known.Seen[message] = record
+		if own, seen := known.Seen[message]; !seen || record.Seq < own.Seq {
+			known.Seen[message] = record
+		}
 	}
 	oldest := time.Now().Add(-2 * trust.ClockSkew)
 	maps.DeleteFunc(known.Seen, func(_ string, r seenRecord) bool { return r.At.Before(oldest) })
 	written := *known
 	if stored.Room.Seq > known.Room.Seq {
-		written.Room = stored.Room
+		written.Room, written.Heads = stored.Room, stored.Heads
 	}
 	return b.c.profile.write(roomFile(id), &written)
+}
+
+// rewind takes what was read back to where a room ends: the hub said once that it went further.
+func (b *roomBook) rewind(id string, last uint64) error {
+	unlock, err := b.c.profile.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	known, err := b.load(id)
+	if err != nil {
+		return err
+	}
+	known.Read = last
+	return b.c.profile.write(roomFile(id), known)
 }
 
 // epochKey is the member's key of an epoch; event.ErrNoKey if it was never theirs.
@@ -203,7 +257,7 @@ func (b *roomBook) newEpoch(ctx context.Context, known *roomPage, name string) (
 	}
 	slices.Sort(accounts)
 	for _, account := range accounts {
-		person, err := b.c.book.person(ctx, account)
+		person, err := b.c.book.meet(ctx, account)
 		if err != nil {
 			return nil, err
 		}
@@ -213,7 +267,7 @@ func (b *roomBook) newEpoch(ctx context.Context, known *roomPage, name string) (
 		}
 		body.Keys = append(body.Keys, chain.EpochBox{Account: account, Key: box})
 	}
-	return body, nil
+	return body, b.c.book.keepPins()
 }
 
 // append makes an event on a room's chain and has the hub append it; for a chain that has
@@ -241,6 +295,9 @@ func (b *roomBook) append(
 		}
 		var done api.Appended
 		err = b.c.call(ctx, "rooms.append", ev.Encode(), &done)
+		if err != nil && b.wasAppended(ctx, id, ev) {
+			err = nil // the answer was lost, not the event
+		}
 		if fault.Is(err, fault.Conflict) {
 			continue
 		}
@@ -250,9 +307,25 @@ func (b *roomBook) append(
 		if kind == chain.LeaveRoom {
 			return known, nil // the chain is not ours to read any more
 		}
-		return b.sync(ctx, id)
+		if known, err = b.sync(ctx, id); err != nil {
+			return nil, err
+		}
+		if known.Room.Places[ev.Hash()] != ev.Seq {
+			return nil, notThere("the room")
+		}
+		return known, nil
 	}
 	return nil, fault.New(fault.Conflict, "the room changes faster than this could be added; try again")
+}
+
+// wasAppended reports whether an event stands on a room's chain. b.mu is held.
+func (b *roomBook) wasAppended(ctx context.Context, id string, ev *event.Event) bool {
+	known, err := b.sync(ctx, id)
+	if err != nil {
+		return false
+	}
+	place, found := known.Room.Places[ev.Hash()]
+	return found && place == ev.Seq
 }
 
 // current brings the room up to date and begins a new epoch if the readers of the current

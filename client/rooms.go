@@ -40,7 +40,7 @@ func (c *Client) CreateRoom(ctx context.Context, text string, options RoomOption
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "the room name %q is %w", text, err)
 	}
-	if _, err := c.findRoom(ctx, name); err == nil {
+	if _, err := c.roomCalled(ctx, name); err == nil {
 		return nil, fault.New(fault.Taken, "you know a room called %s already", name)
 	} else if !fault.Is(err, fault.NotFound) {
 		return nil, err
@@ -60,15 +60,22 @@ func (c *Client) CreateRoom(ctx context.Context, text string, options RoomOption
 	if err != nil {
 		return nil, err
 	}
+	c.rooms.mu.Lock()
+	defer c.rooms.mu.Unlock()
 	var done api.Appended
-	if err := c.call(ctx, "rooms.append", ev.Encode(), &done); err != nil {
+	if err := c.call(ctx, "rooms.append", ev.Encode(), &done); err != nil && !c.rooms.wasAppended(ctx, body.Room, ev) {
+		return nil, err
+	}
+	known, err := c.rooms.sync(ctx, body.Room)
+	switch {
+	case fault.Is(err, fault.NotFound) || (err == nil && known.Room.Places[ev.Hash()] != ev.Seq):
+		return nil, notThere("the room")
+	case err != nil:
 		return nil, err
 	}
 	if err := c.rooms.pin(name, body.Room); err != nil {
 		return nil, err
 	}
-	c.rooms.mu.Lock()
-	defer c.rooms.mu.Unlock()
 	if body.Kind == chain.Sealed {
 		_, err = c.rooms.append(ctx, body.Room, chain.Epoch, func(ctx context.Context, known *roomPage) (any, error) {
 			return c.rooms.newEpoch(ctx, known, name)
@@ -93,10 +100,18 @@ func (c *Client) Rooms(ctx context.Context) ([]Room, error) {
 		if err != nil {
 			return nil, err
 		}
+		if known.Room.Seq == 0 {
+			continue // an open room that was never entered
+		}
 		var unread api.History
 		request := api.HistoryRequest{Room: rooms[i].ID, After: known.Read}
 		if err := c.call(ctx, "rooms.history", request, &unread); err != nil {
 			return nil, err
+		}
+		if unread.Last < known.Read {
+			if err := c.rooms.rewind(rooms[i].ID, unread.Last); err != nil {
+				return nil, err
+			}
 		}
 		rooms[i].Unread = len(unread.Messages)
 	}
@@ -104,32 +119,50 @@ func (c *Client) Rooms(ctx context.Context) ([]Room, error) {
 }
 
 func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
-	var answer api.Rooms
-	if err := c.call(ctx, "rooms.list", struct{}{}, &answer); err != nil {
+	visible, err := c.visibleRooms(ctx)
+	if err != nil {
 		return nil, err
 	}
 	c.rooms.mu.Lock()
 	defer c.rooms.mu.Unlock()
-	rooms := make([]Room, 0, len(answer.Rooms))
-	for _, one := range answer.Rooms {
-		room := Room{ID: one.Room, Room: one.Name, Kind: one.Kind, Listed: one.Listed, Members: one.Members}
-		if one.Role != "" {
-			known, err := c.rooms.sync(ctx, one.Room)
-			if err != nil {
-				return nil, err
-			}
-			room.Kind = known.Room.Kind
-			if room.Room, err = c.rooms.nameToMember(known); err != nil {
-				return nil, err
-			}
-			room.Role, _ = known.Room.RoleOf(c.account(), time.Now())
-		} else if !trust.IsName(one.Name) {
-			continue // not what a hub lists
+	rooms := make([]Room, 0, len(visible))
+	listed := make(map[string]bool)
+	for _, one := range visible {
+		if listed[one.Room] {
+			continue
 		}
-		rooms = append(rooms, room)
+		listed[one.Room] = true
+		room, err := c.listedRoom(ctx, one)
+		if err != nil {
+			return nil, err
+		}
+		if trust.IsName(room.Room) {
+			rooms = append(rooms, *room)
+		}
 	}
-	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Room, b.Room) })
+	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Room+" "+a.ID, b.Room+" "+b.ID) })
 	return rooms, nil
+}
+
+// listedRoom is a room that the hub lists. Of one that the member is in its chain says what it
+// is; of another the hub alone does, and nothing is said or read there. c.rooms.mu is held.
+func (c *Client) listedRoom(ctx context.Context, one api.Room) (*Room, error) {
+	room := &Room{ID: one.Room, Room: one.Name, Kind: one.Kind, Listed: one.Listed, Members: one.Members}
+	if one.Role == "" {
+		if _, err := trust.ParseID(one.Room); err != nil || !one.Listed || (one.Kind != chain.Sealed && one.Kind != chain.Open) {
+			return nil, fault.New(fault.Refused, "the hub lists a room that cannot be; do not trust it")
+		}
+		return room, nil
+	}
+	if unentered, err := c.rooms.unentered(one); unentered || err != nil {
+		room.Role = Role(one.Role)
+		return room, err
+	}
+	known, err := c.rooms.sync(ctx, one.Room)
+	if err != nil {
+		return nil, err
+	}
+	return c.asMember(known)
 }
 
 // FindRoom finds a room by name or id.
@@ -137,9 +170,22 @@ func (c *Client) FindRoom(ctx context.Context, text string) (*Room, error) {
 	return c.findRoom(ctx, text)
 }
 
-// findRoom finds a room by name or id among those the member knows. A name goes on meaning
-// the room it meant first: anybody can open another one under it.
+// findRoom finds a room that the member is in by name or id: what another is called, the
+// hub alone says.
 func (c *Client) findRoom(ctx context.Context, text string) (*Room, error) {
+	room, err := c.roomCalled(ctx, text)
+	if err == nil && room.Role == "" {
+		return nil, fault.New(fault.NotFound, "you are not in %s; its moderators can let you in", room.Room)
+	}
+	return room, err
+}
+
+// roomCalled finds a room by name or id among those the hub lists. A name goes on meaning
+// the room it meant first: anybody can open another one under it.
+func (c *Client) roomCalled(ctx context.Context, text string) (*Room, error) {
+	if known, err := c.knownRoom(ctx, text); known != nil || err != nil {
+		return known, err
+	}
 	rooms, err := c.listRooms(ctx)
 	if err != nil {
 		return nil, err
@@ -167,8 +213,14 @@ func (c *Client) findRoom(ctx context.Context, text string) (*Room, error) {
 	case meant != "":
 		return nil, fault.New(fault.NotFound, "you are not in %s any more; what is called so now is another room, %s: "+
 			"name it by that id", name, found[0].ID)
-	case len(found) == 1:
-		return &found[0], c.rooms.pin(name, found[0].ID)
+	case len(found) == 1 && found[0].Role == "":
+		return &found[0], nil
+	case len(found) == 1: // an open room's name was the hub's word so far
+		room, err := c.knownRoom(ctx, found[0].ID)
+		if err == nil && (room == nil || room.Room != name) {
+			err = fault.New(fault.Refused, "the hub says that a room is called %s, and it is not; do not trust it", name)
+		}
+		return room, err
 	}
 	ids := make([]string, len(found))
 	for i, room := range found {

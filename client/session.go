@@ -34,6 +34,7 @@ var ErrNotInRoom = errors.New("not in the room")
 type Session struct {
 	c        *Client
 	nc       *nats.Conn
+	outages  *outages // of nc
 	messages chan Message
 	problems chan error
 	soon     chan struct{} // asks for heads to be compared before long
@@ -58,7 +59,11 @@ type feed struct {
 
 	mu    sync.Mutex
 	known uint64      // newest sequence that was handled
+	began uint64      // newest sequence when the session began
+	shown uint64      // newest sequence of a message that was handed over
 	past  []api.Entry // to be shown first
+
+	given map[string]bool // messages that were handed over, by author and id
 }
 
 // Enter connects to rooms, by name or id, and shows up to backlog of each room's newest
@@ -66,7 +71,7 @@ type feed struct {
 func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Session, error) {
 	s := &Session{
 		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer), soon: make(chan struct{}, 1),
-		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc),
+		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc), outages: newOutages(),
 	}
 	var ids []string
 	for _, name := range rooms {
@@ -74,7 +79,7 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 		if err != nil {
 			return nil, err
 		}
-		s.feeds[room.ID] = &feed{room: room, ready: make(chan struct{})}
+		s.feeds[room.ID] = &feed{room: room, ready: make(chan struct{}), given: make(map[string]bool)}
 		ids = append(ids, room.ID)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -84,6 +89,7 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 		user: "rooms " + c.profile.device.String() + " " + strings.Join(ids, ","),
 		jwt:  c.at.document.Sentinel, key: c.profile.device,
 		options: []nats.Option{
+			s.outages.option(),
 			nats.ErrorHandler(s.asyncError),
 			nats.ReconnectHandler(func(*nats.Conn) { s.compareHeads() }),
 		},
@@ -141,7 +147,10 @@ func (s *Session) readPast(ctx context.Context, f *feed, backlog int) error {
 	if err := s.c.call(ctx, "rooms.history", request, &history); err != nil {
 		return err
 	}
-	f.known = history.Last
+	if err := checkHistory(f.room.Room, request, &history); err != nil {
+		return err
+	}
+	f.known, f.began = history.Last, history.Last
 	if backlog > 0 {
 		f.past = history.Messages
 	}
@@ -248,14 +257,41 @@ func (s *Session) catchUp(f *feed) {
 			}
 			return
 		}
+		if err := checkHistory(f.room.Room, request, &history); err != nil {
+			s.problem(err)
+			return
+		}
+		if history.Last < f.known {
+			s.goBack(f, history.Last)
+			if f.known == history.Last {
+				return
+			}
+			continue
+		}
 		if !s.show(f, history.Messages, true) {
 			return
 		}
 		f.known = max(f.known, history.Through)
-		if f.known >= history.Last || len(history.Messages) == 0 {
+		switch {
+		case f.known >= history.Last:
+			return
+		case f.known == request.After:
+			s.problem(notWhole("of messages in "+f.room.Room, f.known, history.Last))
 			return
 		}
 	}
+}
+
+// goBack is for a room that ends before what is known of it. What was handled beyond its end
+// and not shown was no message, and may have been cleared away; messages do not go. Either
+// way it goes on from what there is: nothing is shown twice. f.mu is held.
+func (s *Session) goBack(f *feed, last uint64) {
+	if last < f.shown {
+		s.problem(fault.Wrap(fault.Refused, ErrFork,
+			"the hub shows less of %s than before (up to message %d, and %d was shown); do not trust it", f.room.Room, last, f.shown))
+		f.shown = 0
+	}
+	f.known = min(last, max(f.began, f.shown))
 }
 
 func (s *Session) historyError(f *feed, err error) error {
@@ -274,11 +310,15 @@ func (s *Session) show(f *feed, entries []api.Entry, live bool) bool {
 		switch {
 		case s.ctx.Err() != nil:
 			return false
+		case err == nil && f.given[message.Author+" "+message.ID]:
 		case err == nil:
 			if !s.deliver(message) {
 				return false
 			}
+			f.given[message.Author+" "+message.ID] = true
+			f.shown = max(f.shown, entry.Seq)
 		case fault.Is(err, fault.Unavailable):
+			s.problem(fmt.Errorf("message %d in %s: %w", entry.Seq, f.room.Room, err))
 			s.again(err)
 			return false
 		case !errors.Is(err, errDuplicate) && !errors.Is(err, event.ErrMalformed):
@@ -398,7 +438,11 @@ func (s *Session) publish(ctx context.Context, ev *event.Event) (uint64, error) 
 	var err error
 	for range publishTries {
 		var seq uint64
-		if seq, err = s.request(ctx, msg); err == nil {
+		err = s.outages.ask(ctx, func(ctx context.Context) (err error) {
+			seq, err = s.request(ctx, msg)
+			return err
+		})
+		if err == nil {
 			return seq, nil
 		}
 		if cause := context.Cause(ctx); cause != nil {

@@ -138,7 +138,7 @@ func (c *Client) Shares(ctx context.Context) ([]Share, error) {
 		if !own.Shares.Standing(id, g.Catalog, g.To, now) {
 			continue
 		}
-		person, err := c.book.person(ctx, g.To)
+		person, err := c.book.meet(ctx, g.To)
 		if err != nil {
 			return nil, err
 		}
@@ -151,13 +151,14 @@ func (c *Client) Shares(ctx context.Context) ([]Share, error) {
 	slices.SortFunc(shares, func(a, b Share) int {
 		return strings.Compare(a.Catalog+" "+a.To, b.Catalog+" "+b.To)
 	})
-	return shares, nil
+	return shares, c.book.keepPins()
 }
 
 // Inbox lists what others share with the member, each verified against the owner's own
 // signed grant; what does not verify, or cannot be read, is not listed.
 func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
-	if _, err := c.me(ctx); err != nil {
+	own, err := c.me(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var answer api.Inbox
@@ -165,7 +166,16 @@ func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
 		return nil, err
 	}
 	items := []InboxItem{}
+	listed := make(map[string]bool)
 	for _, share := range answer.Shares {
+		if listed[share.Grant] {
+			continue
+		}
+		listed[share.Grant] = true
+		share.State = api.Pending // by what the member has signed, whatever the hub says
+		if own.Shares.Taken[share.Grant] != nil {
+			share.State = api.Accepted
+		}
 		item, err := c.invitation(ctx, share)
 		if fault.Is(err, fault.Unavailable) || errors.Is(err, ErrFork) {
 			return nil, err
@@ -191,6 +201,11 @@ func (c *Client) invitation(ctx context.Context, share api.Share) (*InboxItem, e
 	known, err := c.book.sync(ctx, share.Owner)
 	if err != nil {
 		return nil, err
+	}
+	if known.Shares.Granted[share.Grant] == nil {
+		if known, err = c.book.again(ctx, share.Owner); err != nil {
+			return nil, err
+		}
 	}
 	return c.openGrant(share, owner, &known.Shares)
 }

@@ -91,9 +91,15 @@ type Room struct {
 	Members int    `json:"members"`
 }
 
-// Rooms lists the caller's rooms and those that everyone may see.
+// RoomsRequest asks for a page of rooms, after a room's id.
+type RoomsRequest struct {
+	After string `json:"after,omitempty"`
+}
+
+// Rooms is a page of the caller's rooms and of those that everyone may see, by id.
 type Rooms struct {
 	Rooms []Room `json:"rooms"`
+	More  bool   `json:"more,omitempty"` // there are more, after the last one
 }
 
 // HistoryRequest asks for up to Limit messages of a room after a stream sequence; with

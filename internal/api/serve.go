@@ -121,7 +121,7 @@ func answer(ctx context.Context, req micro.Request, handle Handler, limit time.D
 		err = fmt.Errorf("an answer of %d bytes", len(data))
 	}
 	if err == nil {
-		_ = req.Respond(data) // a caller that is gone needs no answer
+		_ = req.Respond(data, micro.WithHeaders(micro.Headers{TimeHeader: {now()}})) // a caller that is gone needs no answer
 		return
 	}
 	code, sentence := publicError(err)
@@ -131,9 +131,11 @@ func answer(ctx context.Context, req micro.Request, handle Handler, limit time.D
 	// What req.Error does, but for its note in req, which the framework reads as soon as
 	// the handler has handed the request over.
 	_ = req.Respond(nil, micro.WithHeaders(micro.Headers{
-		micro.ErrorCodeHeader: {string(code)}, micro.ErrorHeader: {sentence},
+		micro.ErrorCodeHeader: {string(code)}, micro.ErrorHeader: {sentence}, TimeHeader: {now()},
 	}))
 }
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
 // describe adds a fault's hidden cause, for logs.
 func describe(err error) string {
