@@ -21,6 +21,9 @@ func (e *Event) EncodeWithheld() []byte { return e.envelope() }
 
 func (e *Event) envelope() []byte {
 	token := e.appendToken(nil, e.bodyHash)
+	if e.batch != nil {
+		return e.batch.appendEnvelope(make([]byte, 0, batchHead+len(token)+batchFixed+32*len(e.batch.path)+len(e.Body)), token)
+	}
 	b := make([]byte, 0, 4+len(token)+len(e.signatures)*signature+len(e.Body))
 	b = append(b, version, byte(len(e.signatures)))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(token)))
@@ -85,10 +88,7 @@ func decodeToken(token []byte) (*Event, error) {
 		}
 		*text = string(take(int(binary.BigEndian.Uint16(take(2)))))
 	}
-	if len(token) != 0 {
-		return nil, fmt.Errorf("%w: token too long", ErrMalformed)
-	}
-	return e, nil
+	return e, e.readExtra(token)
 }
 
 // checkBounds holds every field against its bounds; a field that keeps them has one
@@ -114,7 +114,7 @@ func (e *Event) checkBounds() error {
 	case len(e.Audience) > maxAudience || !utf8.ValidString(e.Audience):
 		return fmt.Errorf("%w: audience", ErrMalformed)
 	}
-	return nil
+	return e.checkExtra()
 }
 
 // validTime reports whether a time has a place in a token.

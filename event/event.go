@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -21,7 +22,8 @@ const (
 	maxSubject  = 255
 	maxAudience = 128
 	fixedToken  = 16 + 32 + 32 + 8 + 8 + 8 + 32 + 32 + 32 + 32
-	maxToken    = fixedToken + 2 + maxType + 2 + maxSubject + 2 + maxAudience
+	maxContent  = 100
+	maxToken    = fixedToken + 2 + maxType + 2 + maxSubject + 2 + maxAudience + maxExtra
 	version     = 1
 	signature   = 64
 )
@@ -70,7 +72,7 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Event is a statement. The fields down to Audience are the token; times have
+// Event is a statement. The fields down to Receipt are the token; times have
 // millisecond precision.
 type Event struct {
 	ID       uuid.UUID       // version 7
@@ -86,10 +88,43 @@ type Event struct {
 	Subject  string
 	Audience string
 
+	Cause   Hash   // the event that this one came out of; zero: it is a first one
+	Digest  Digest // what hashes the body
+	Content string // media type of the body before it was sealed; empty: not said
+	Receipt string // NATS subject for the receipt of the last one that comes out of it; empty: none is wanted
+
 	Body []byte
 
 	bodyHash   [32]byte
 	signatures [][signature]byte
+	batch      *proof // in place of signatures, of an event that was signed with others
+}
+
+// Digest is a hash function for bodies.
+type Digest uint8
+
+// The digests. An event says which one it has.
+const (
+	SHA256     Digest = 0
+	SHA512x256 Digest = 1 // SHA-512/256
+)
+
+// String is the name of the function.
+func (d Digest) String() string {
+	switch d {
+	case SHA256:
+		return "SHA-256"
+	case SHA512x256:
+		return "SHA-512/256"
+	}
+	return "unknown"
+}
+
+func (d Digest) sum(body []byte) [32]byte {
+	if d == SHA512x256 {
+		return sha512.Sum512_256(body)
+	}
+	return sha256.Sum256(body)
 }
 
 // Sign gives the event an id and a time if it has none, and signs it with key, which
@@ -99,11 +134,11 @@ func (e *Event) Sign(key *trust.KeyPair) error {
 		return err
 	}
 	e.Device = key.Public()
-	e.bodyHash = sha256.Sum256(e.Body)
+	e.bodyHash = e.Digest.sum(e.Body)
 	if err := e.checkBounds(); err != nil {
 		return err
 	}
-	e.signatures = [][signature]byte{key.Sign(e.signed())}
+	e.signatures, e.batch = [][signature]byte{key.Sign(e.signed())}, nil
 	return nil
 }
 
@@ -143,7 +178,7 @@ func (e *Event) CoSign(key *trust.KeyPair) error {
 // Check verifies the body's hash and the device's signature. Whether the device is the
 // author's, the caller knows.
 func (e *Event) Check() error {
-	if sha256.Sum256(e.Body) != e.bodyHash {
+	if e.Digest.sum(e.Body) != e.bodyHash {
 		return ErrBody
 	}
 	return e.CheckWithheld()
@@ -151,6 +186,9 @@ func (e *Event) Check() error {
 
 // CheckWithheld verifies the signature alone, of an event whose body was withheld.
 func (e *Event) CheckWithheld() error {
+	if e.batch != nil {
+		return e.batch.check(e)
+	}
 	if len(e.signatures) == 0 || !trust.Verify(e.Device, e.signed(), e.signatures[0][:]) {
 		return ErrSignature
 	}
@@ -198,7 +236,10 @@ func (e *Event) Hash() Hash { return sha256.Sum256(e.signed()) }
 // signed statement, where Hash names the statement.
 func (e *Event) SignedHash() [32]byte {
 	signed := e.signed()
-	if len(e.signatures) > 0 {
+	switch {
+	case e.batch != nil:
+		signed = append(signed, e.batch.sig[:]...)
+	case len(e.signatures) > 0:
 		signed = append(signed, e.signatures[0][:]...)
 	}
 	return sha256.Sum256(signed)
@@ -224,7 +265,7 @@ func (e *Event) appendToken(b []byte, bodyHash [32]byte) []byte {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 		b = append(b, text...)
 	}
-	return b
+	return e.appendExtra(b)
 }
 
 func millis(t time.Time) uint64 {

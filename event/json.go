@@ -1,0 +1,134 @@
+package event
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// The JSON form of an event has these members, in this order: its id; the body in base64;
+// the access token; the token of the event with its signatures, in base64url without
+// padding; and the trail, where there is one.
+var jsonMembers = []string{"id", "data", "jwt", "event_auth", "trail"}
+
+// MaxJSON is the most bytes the JSON form of an event has.
+const MaxJSON = 2*MaxAccess + 2*MaxBody + 4*maxTrail
+
+// JSON is the envelope as one JSON object, for logs, files and other transports. It needs
+// the access token itself. Of an event that came with its hash only, Access has to be set.
+func (v *Envelope) JSON() ([]byte, error) {
+	if v.Access == "" {
+		return nil, fmt.Errorf("%w: the JSON form carries the token itself", ErrAccess)
+	}
+	values := []string{
+		v.Event.ID.String(), base64.StdEncoding.EncodeToString(v.Event.Body), v.Access,
+		base64.RawURLEncoding.EncodeToString(v.Event.envelope()), v.Trail.encode(),
+	}
+	b := []byte{'{'}
+	for i, value := range values {
+		if value == "" && jsonMembers[i] == "trail" {
+			continue
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("encode event: %w", err)
+		}
+		b = append(append(append(b, '"'), jsonMembers[i]...), `":`...)
+		b = append(b, text...)
+	}
+	return append(b, '}'), nil
+}
+
+// ReadJSON reads the JSON form. As ReadMsg, it verifies nothing but that everything is
+// there once and agrees. Errors match ErrMalformed.
+func ReadJSON(data []byte) (*Envelope, error) {
+	members, err := readMembers(data)
+	if err != nil {
+		return nil, err
+	}
+	e, err := decodeEnvelope(members["event_auth"])
+	if err != nil {
+		return nil, err
+	}
+	if e.Body, err = exactly(base64.StdEncoding, members["data"]); err != nil {
+		return nil, err
+	}
+	if members["id"] != e.ID.String() {
+		return nil, fmt.Errorf("%w: its id is not the one that was signed", ErrMalformed)
+	}
+	v := &Envelope{Event: e, Access: members["jwt"], Which: accessHash(members["jwt"])}
+	if v.Trail, err = parseTrail(members["trail"]); err != nil {
+		return nil, err
+	}
+	switch {
+	case v.Access == "" || len(v.Access) > MaxAccess:
+		return nil, fmt.Errorf("%w: jwt", ErrMalformed)
+	case e.Cause.IsZero() != (len(v.Trail) == 0):
+		return nil, fmt.Errorf("%w is not there, or is not its own", ErrTrail)
+	}
+	return v, e.checkBounds()
+}
+
+// decodeEnvelope reads the text of an event's form without its body.
+func decodeEnvelope(text string) (*Event, error) {
+	if len(text) > base64.RawURLEncoding.EncodedLen(maxLink) {
+		return nil, fmt.Errorf("%w: token too long", ErrMalformed)
+	}
+	form, err := exactly(base64.RawURLEncoding, text)
+	if err != nil {
+		return nil, err
+	}
+	e, err := DecodeAny(form)
+	if err == nil && len(e.Body) > 0 {
+		err = fmt.Errorf("%w: token too long", ErrMalformed)
+	}
+	return e, err
+}
+
+// exactly decodes text that is the one encoding of its bytes: Go's decoders pass over line
+// breaks and loose bits.
+func exactly(encoding *base64.Encoding, text string) ([]byte, error) {
+	data, err := encoding.DecodeString(text)
+	if err != nil || encoding.EncodeToString(data) != text {
+		return nil, fmt.Errorf("%w: base64", ErrMalformed)
+	}
+	return data, nil
+}
+
+// readMembers reads an object of strings in which each of our members may be once, and no
+// other is: of two with one name, readers would take different ones.
+func readMembers(data []byte) (map[string]string, error) {
+	if len(data) > MaxJSON {
+		return nil, fmt.Errorf("%w: %d bytes", ErrMalformed, len(data))
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+	}
+	members := make(map[string]string)
+	for decoder.More() {
+		name, err := decoder.Token()
+		text, _ := name.(string)
+		if err != nil || !contains(jsonMembers, text) {
+			return nil, fmt.Errorf("%w: unknown member %.40q", ErrMalformed, text)
+		}
+		value, err := decoder.Token()
+		content, isText := value.(string)
+		if _, twice := members[text]; err != nil || !isText || twice {
+			return nil, fmt.Errorf("%w: member %q", ErrMalformed, text)
+		}
+		members[text] = content
+	}
+	if end, err := decoder.Token(); err != nil || end != json.Delim('}') {
+		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+	}
+	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // EOF itself
+		return nil, fmt.Errorf("%w: something follows the JSON object", ErrMalformed)
+	}
+	return members, nil
+}
