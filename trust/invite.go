@@ -67,7 +67,7 @@ func ParseInvite(code string) (*Invite, error) {
 		return nil, fmt.Errorf("%w: it should begin with %q", ErrInvite, invitePrefix)
 	}
 	raw, err := idText.DecodeString(text)
-	if err != nil || len(raw) != inviteLength {
+	if err != nil || len(raw) != inviteLength || idText.EncodeToString(raw) != text { // no loose bits
 		return nil, fmt.Errorf("%w: a part is missing or mistyped", ErrInvite)
 	}
 	body, check := raw[:inviteLength-4], raw[inviteLength-4:]

@@ -3,6 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -31,9 +32,6 @@ func Name(text string) (string, error) {
 		return "", fmt.Errorf("%w: it has more than %d characters", ErrName, maxNameRunes)
 	}
 	name := folded(text)
-	if other := folded(name); other != name {
-		name = min(name, other) // Cherokee, whose letters the library folds to and fro
-	}
 	if name == "" {
 		return "", fmt.Errorf("%w: it is empty", ErrName)
 	}
@@ -55,7 +53,19 @@ func Name(text string) (string, error) {
 }
 
 func folded(text string) string {
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
+	return norm.NFKC.String(strings.Map(cherokee, cases.Fold().String(norm.NFKC.String(text))))
+}
+
+// cherokee puts the one script right whose letters fold to capitals: the library folds the
+// small ones to capitals and the capitals to small ones.
+func cherokee(r rune) rune {
+	switch {
+	case r >= 0xab70 && r <= 0xabbf:
+		return r - 0xab70 + 0x13a0
+	case r >= 0x13f8 && r <= 0x13fd:
+		return r - 0x13f8 + 0x13f0
+	}
+	return r
 }
 
 // IsName reports whether text is a name in its normal form.

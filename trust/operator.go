@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,6 +12,8 @@ import (
 // ErrHub is the error of a hub that does not prove who it is.
 var ErrHub = errors.New("the hub does not prove who it is")
 
+const maxOperatorText = 64 << 10 // bytes
+
 // Hub is a hub's public identity: its operator key and the keys that sign for it.
 type Hub struct {
 	ID      string // the operator identity, O…
@@ -18,15 +21,26 @@ type Hub struct {
 	Signing []PublicKey
 }
 
-// ParseHub reads an operator JWT, signed by the operator identity itself. Errors match ErrHub.
+// ParseHub reads an operator JWT, signed by the operator identity itself, in its one text.
+// Errors match ErrHub.
 func ParseHub(operatorJWT string) (*Hub, error) {
-	claims, err := jwt.DecodeOperatorClaims(operatorJWT)
-	if err != nil || claims.Issuer != claims.Subject {
+	if len(operatorJWT) > maxOperatorText {
+		return nil, fmt.Errorf("%w: its token is too long", ErrHub)
+	}
+	signed, payload, sig, ok := splitJWT(operatorJWT)
+	claims := new(jwt.OperatorClaims)
+	if !ok || json.Unmarshal(payload, claims) != nil {
+		return nil, fmt.Errorf("%w: not an operator's token", ErrHub)
+	}
+	if claims.Type != jwt.OperatorClaim || claims.Version != tokenVersion || claims.Issuer != claims.Subject {
 		return nil, fmt.Errorf("%w: not an operator's own token", ErrHub)
 	}
 	key, err := ParsePublicKey(Operator, claims.Subject)
 	if err != nil {
 		return nil, fmt.Errorf("%w: not an operator's key", ErrHub)
+	}
+	if !Verify(key, signed, sig) {
+		return nil, fmt.Errorf("%w: its token is not signed by it", ErrHub)
 	}
 	hub := &Hub{ID: claims.Subject, Key: key}
 	for _, text := range claims.SigningKeys {

@@ -62,12 +62,11 @@ func ParseRecovery(code string) (*Recovery, error) {
 	if len(code) > 1024 {
 		return nil, fmt.Errorf("%w: too long", ErrRecovery)
 	}
-	text := strings.Join(strings.Fields(strings.ToLower(code)), "")
-	text, found := strings.CutPrefix(text, recoveryPrefix)
+	text := strings.ReplaceAll(strings.Join(strings.Fields(strings.ToLower(code)), ""), "-", "")
+	text, found := strings.CutPrefix(text, strings.TrimSuffix(recoveryPrefix, "-"))
 	if !found {
 		return nil, fmt.Errorf("%w: it should begin with %q", ErrRecovery, recoveryPrefix)
 	}
-	text = strings.ReplaceAll(text, "-", "")
 	raw, err := idText.DecodeString(text)
 	if err != nil || len(raw) != recoveryLength || len(text) != idText.EncodedLen(recoveryLength) {
 		return nil, fmt.Errorf("%w: a part is missing or mistyped", ErrRecovery)

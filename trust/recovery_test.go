@@ -20,8 +20,9 @@ func TestRecoveryCodeComesBackFromItsText(t *testing.T) {
 		t.Fatalf("a code looks like %q", code)
 	}
 	for name, typed := range map[string]string{
-		"as it is": code, "in capitals": strings.ToUpper(code), "without dashes": "kr-" + strings.ReplaceAll(code[3:], "-", ""),
-		"with spaces": strings.ReplaceAll(code, "-", "- "), "on lines": strings.ReplaceAll(code, "-", "-\n"),
+		"as it is": code, "in capitals": strings.ToUpper(code), "with one dash": "kr-" + strings.ReplaceAll(code[3:], "-", ""),
+		"without a dash": strings.ReplaceAll(code, "-", ""),
+		"with spaces":    strings.ReplaceAll(code, "-", "- "), "on lines": strings.ReplaceAll(code, "-", "-\n"),
 	} {
 		read, err := trust.ParseRecovery(typed)
 		if err != nil {

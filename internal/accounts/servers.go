@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"time"
 
@@ -61,10 +62,13 @@ func (s *servers) census(ctx context.Context) error {
 // name the callout's user and skip the callout.
 var oldest = map[string]int{"2.14": 8, "2.15": 1}
 
+// versionText is how a version begins; the reader of numbers also takes signs and spaces.
+var versionText = regexp.MustCompile(`^\d{1,9}\.\d{1,9}\.\d{1,9}`)
+
 // checkVersion refuses a server with the callout hole.
 func checkVersion(name, version string) error {
 	var major, minor, patch int
-	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil || !versionText.MatchString(version) {
 		return fault.New(fault.Unavailable, "the NATS server %s has a version that cannot be judged (%s)", name, version)
 	}
 	minimum, known := oldest[fmt.Sprintf("%d.%d", major, minor)]

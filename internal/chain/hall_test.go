@@ -185,7 +185,7 @@ func (m *member) token(device *trust.KeyPair, name string, issued time.Time, lif
 	claims.IssuedAt, claims.Expires = issued.Unix(), issued.Add(life).Unix()
 	claims.Permissions = trust.DevicePermissions(device.Public())
 	claims.AllowedConnectionTypes = jwt.StringList{jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket}
-	claims.Type, claims.Version, claims.ID = jwt.UserClaim, 2, "TEST"
+	claims.Type, claims.Version = jwt.UserClaim, 2
 	payload, err := json.Marshal(claims)
 	m.hall.must(err)
 	encode := base64.RawURLEncoding.EncodeToString

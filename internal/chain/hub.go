@@ -26,6 +26,9 @@ func (h *Hub) Apply(hub *trust.Hub, ev *event.Event) error {
 	if ev.Author != hub.Key || !hub.Signs(ev.Device) {
 		return fmt.Errorf("%w: not signed by the hub", ErrRefused)
 	}
+	if ev.Head != h.Head {
+		return fmt.Errorf("%w: its head is not its own chain's", ErrPlace)
+	}
 	if ev.Type != HubInvite {
 		return bad(ev.Type, "unknown kind")
 	}
@@ -35,6 +38,9 @@ func (h *Hub) Apply(hub *trust.Hub, ev *event.Event) error {
 	}
 	if err := checkInvite(ev.Type, invite, ev.Time); err != nil {
 		return err
+	}
+	if h.Invites[invite.Invite] != nil {
+		return bad(ev.Type, "the invite key was announced before")
 	}
 	if h.Invites == nil {
 		h.Invites = make(map[string]*InviteBody)

@@ -11,7 +11,10 @@ import (
 // days and weeks, 30d and 2w, which are what people count in.
 type life time.Duration
 
-const day = 24 * time.Hour
+const (
+	day     = 24 * time.Hour
+	longest = 100_000 * day // which a duration still holds
+)
 
 // String implements pflag.Value.
 func (l *life) String() string {
@@ -38,13 +41,13 @@ func (l *life) Set(text string) error {
 		if !found {
 			continue
 		}
-		if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 100_000 {
+		if n, err := strconv.Atoi(number); err == nil && n > 0 && n <= int(longest/unit) {
 			*l = life(time.Duration(n) * unit)
 			return nil
 		}
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
+	if err != nil || d <= 0 || d > longest {
 		return fmt.Errorf("write it as 90m, 24h, 30d or 2w")
 	}
 	*l = life(d)

@@ -13,7 +13,7 @@ import (
 )
 
 // readers is what functions are called that read bytes from outside.
-var readers = regexp.MustCompile(`^(Parse|Decode|Open|Unbox|Unmarshal|Read|NewListingReader|Valid|Check|Verify$|Name$)`)
+var readers = regexp.MustCompile(`^(Parse|Decode|Open|Unbox|Unmarshal|Read|Valid|Check)([A-Z]|$)|^(NewListingReader|Verify|Name)$`)
 
 // Every exported function of the packages that read what others wrote is called in a file
 // with a fuzz target of its package, but for those that say below what stands for them.
