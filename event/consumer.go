@@ -26,7 +26,7 @@ const (
 	together   = 32 // verified together
 	retryFirst = 200 * time.Millisecond
 	retryLast  = 30 * time.Second
-	stillBusy  = 5 * time.Second // after which the server is told so again
+	busyLeast  = 50 * time.Millisecond // between two words to the server that work goes on
 	again      = 500 * time.Millisecond
 )
 
@@ -40,9 +40,14 @@ const (
 // (twice the skew). A stream that drops what was acknowledged cannot be read again; there,
 // set Memory.
 func (s *Subscriber) Consume(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer, handle Handler) error {
-	if err := s.recall(ctx, js, consumer); err != nil {
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("consume events: %w", err)
+	}
+	if err := s.recall(ctx, js, info); err != nil {
 		return err
 	}
+	busy := max(info.Config.AckWait/3, busyLeast)
 	queue := make(chan jetstream.Msg, pullAhead)
 	pulling, err := consumer.Consume(func(msg jetstream.Msg) {
 		select {
@@ -61,7 +66,7 @@ func (s *Subscriber) Consume(ctx context.Context, js jetstream.JetStream, consum
 		case <-pulling.Closed():
 			return errors.New("consume events: the consumer is gone")
 		case msg := <-queue:
-			s.handleAll(ctx, drain(msg, queue), handle)
+			s.handleAll(ctx, drain(msg, queue), busy, handle)
 		}
 	}
 }
@@ -90,7 +95,7 @@ type delivery struct {
 	err   error
 }
 
-func (s *Subscriber) handleAll(ctx context.Context, msgs []jetstream.Msg, handle Handler) {
+func (s *Subscriber) handleAll(ctx context.Context, msgs []jetstream.Msg, busy time.Duration, handle Handler) {
 	deliveries := make([]*delivery, 0, len(msgs))
 	for _, msg := range msgs {
 		d := &delivery{msg: msg, raw: &nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}}
@@ -103,7 +108,7 @@ func (s *Subscriber) handleAll(ctx context.Context, msgs []jetstream.Msg, handle
 		}
 		deliveries = append(deliveries, d)
 	}
-	defer keepAlive(deliveries)()
+	defer keepAlive(deliveries, busy)()
 	s.verifyAll(ctx, deliveries)
 	for _, d := range deliveries {
 		if ctx.Err() != nil {
@@ -115,7 +120,7 @@ func (s *Subscriber) handleAll(ctx context.Context, msgs []jetstream.Msg, handle
 
 // keepAlive tells the server again and again that messages are being worked on, until the
 // returned function is called.
-func keepAlive(deliveries []*delivery) (stop func()) {
+func keepAlive(deliveries []*delivery, busy time.Duration) (stop func()) {
 	done := make(chan struct{})
 	var ticking sync.WaitGroup
 	ticking.Go(func() {
@@ -123,7 +128,7 @@ func keepAlive(deliveries []*delivery) (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(stillBusy):
+			case <-time.After(busy):
 			}
 			for _, d := range deliveries {
 				_ = d.msg.InProgress() // one that was acknowledged needs none
@@ -186,7 +191,7 @@ func (s *Subscriber) handle(ctx context.Context, d *delivery, handle Handler) {
 	if ctx.Err() != nil {
 		return
 	}
-	failure := &Failure{Err: err, Msg: d.raw, Event: eventOf(d.r), Seq: d.at.seq}
+	failure := &Failure{Err: err, Msg: d.raw, Event: eventOf(d.r), StreamSeq: d.at.seq}
 	failure.Final = permanent(err) || d.tries >= s.o.MaxDeliver || s.shutOut(d.r, err)
 	s.fail(ctx, failure)
 	switch {
@@ -252,7 +257,7 @@ func (s *Subscriber) bury(ctx context.Context, f *Failure) error {
 	}
 	letter.Header[HeaderReason] = []string{reason(f.Err)}
 	letter.Header[HeaderSubject] = []string{f.Msg.Subject}
-	letter.Header[HeaderSequence] = []string{strconv.FormatUint(f.Seq, 10)}
+	letter.Header[HeaderSequence] = []string{strconv.FormatUint(f.StreamSeq, 10)}
 	if err := s.nc.PublishMsg(letter); err != nil {
 		return err
 	}
@@ -270,11 +275,7 @@ func reason(err error) string {
 }
 
 // recall reads what the consumer handled not long ago, so that copies of it are known.
-func (s *Subscriber) recall(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer) error {
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("consume events: %w", err)
-	}
+func (s *Subscriber) recall(ctx context.Context, js jetstream.JetStream, info *jetstream.ConsumerInfo) error {
 	floor := info.AckFloor.Stream
 	if floor == 0 {
 		return nil

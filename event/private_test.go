@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,8 @@ type private struct {
 	ring  *event.Ring
 	pub   *event.Publisher // of what is private
 	plain *event.Publisher // of the keys
-	tap   []byte           // everything that ever went over the wire
+	mu    sync.Mutex
+	tap   []byte // everything that ever went over the wire
 }
 
 const keysSubject = "plans.keys"
@@ -41,7 +43,11 @@ func newPrivate(t *testing.T) *private {
 	p.plain = event.NewPublisher(p.connect(), m, event.PublisherOptions{JetStream: js})
 	p.pub = event.NewPublisher(p.connect(), m, event.PublisherOptions{JetStream: js, Ring: p.ring})
 	wire := p.connect()
-	if _, err := wire.Subscribe(">", func(msg *nats.Msg) { p.tap = append(append(p.tap, msg.Data...), fmt.Sprint(msg.Header)...) }); err != nil {
+	if _, err := wire.Subscribe(">", func(msg *nats.Msg) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.tap = append(append(p.tap, msg.Data...), fmt.Sprint(msg.Header)...)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := wire.Flush(); err != nil {
@@ -50,6 +56,8 @@ func newPrivate(t *testing.T) *private {
 	t.Cleanup(func() {
 		_ = wire.Flush()
 		wire.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if bytes.Contains(p.tap, []byte("plaintext")) {
 			t.Error("somebody who listens to everything reads what is private")
 		}

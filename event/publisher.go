@@ -62,8 +62,8 @@ type chain struct {
 // Published is an event that was published.
 type Published struct {
 	*Event
-	Stream string // that stored it; "" on core NATS
-	Seq    uint64 // its sequence there
+	Stream    string // that stored it; "" on core NATS
+	StreamSeq uint64 // its sequence there
 }
 
 // NewPublisher makes a publisher on a connection, which stays its caller's. m must issue:
@@ -232,7 +232,7 @@ func (p *Publisher) sendMsg(ctx context.Context, e *Event, msg *nats.Msg) (*Publ
 	if err != nil {
 		return nil, fmt.Errorf("publish event: %w", err)
 	}
-	return &Published{Event: e, Stream: ack.Stream, Seq: ack.Sequence}, nil
+	return &Published{Event: e, Stream: ack.Stream, StreamSeq: ack.Sequence}, nil
 }
 
 // sendAll sends envelopes one after the other and waits for all of them together.
@@ -259,7 +259,7 @@ func (p *Publisher) sendAll(ctx context.Context, envelopes []*Envelope) ([]*Publ
 	for i, ack := range acks {
 		select {
 		case stored := <-ack.Ok():
-			published[i] = &Published{Event: envelopes[i].Event, Stream: stored.Stream, Seq: stored.Sequence}
+			published[i] = &Published{Event: envelopes[i].Event, Stream: stored.Stream, StreamSeq: stored.Sequence}
 		case err := <-ack.Err():
 			return nil, fmt.Errorf("publish event: %w", err)
 		case <-ctx.Done():

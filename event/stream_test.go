@@ -321,8 +321,8 @@ func TestADurableConsumerHandlesEachEventOnce(t *testing.T) {
 	in := newInbox(t)
 	stop := consume(t, reader(in), js, b.durable("ORDERS", "worker", "orders.>"), in.handle)
 	for i := range sent {
-		if got := in.next(); string(got.Data) != fmt.Sprint(i) || got.Seq != uint64(i+1) {
-			t.Fatalf("%q at %d, want %d", got.Data, got.Seq, i)
+		if got := in.next(); string(got.Data) != fmt.Sprint(i) || got.StreamSeq != uint64(i+1) {
+			t.Fatalf("%q at %d, want %d", got.Data, got.StreamSeq, i)
 		}
 	}
 

@@ -27,12 +27,13 @@ var ErrNoAccess = errors.New("access token was not found")
 // Received is a verified event.
 type Received struct {
 	*Event
-	Data   []byte  // the body, opened where it was sealed
-	Access *Access // who made it
-	Trail  Trail   // what it came out of
-	Stored time.Time
-	Seq    uint64 // in the stream; 0 on core NATS
-	which  Hash
+	Data   []byte    // the body, opened where it was sealed
+	Access *Access   // who made it
+	Trail  Trail     // what it came out of
+	Stored time.Time // by the stream's clock; zero on core NATS
+
+	StreamSeq uint64 // in the stream; 0 on core NATS
+	which     Hash
 }
 
 // Origin is the first event of the trail, which is the event itself if it came out of none.
@@ -51,7 +52,8 @@ type Failure struct {
 	Err   error // says why; matches an error of this package, or is the handler's
 	Msg   *nats.Msg
 	Event *Event // nil if the message is none
-	Seq   uint64 // in the stream; 0 on core NATS
+
+	StreamSeq uint64 // in the stream; 0 on core NATS
 	// Final says that it will not be tried again.
 	Final bool
 }
@@ -85,6 +87,7 @@ type SubscriberOptions struct {
 
 const (
 	maxDeliver = 5
+	flushTime  = 10 * time.Second
 	maxSeen    = 1 << 20 // events remembered; beyond it, what comes is refused
 )
 
@@ -117,7 +120,7 @@ func NewSubscriber(nc *nats.Conn, m *TokenManager, o SubscriberOptions) *Subscri
 }
 
 // Subscribe handles the events on a subject of core NATS, one after the other, until ctx
-// ends or the subscription does.
+// ends or the subscription does. It returns when the server knows of it.
 func (s *Subscriber) Subscribe(ctx context.Context, subject string, handle Handler) (*nats.Subscription, error) {
 	sub, err := s.nc.Subscribe(subject, func(msg *nats.Msg) {
 		if ctx.Err() != nil {
@@ -131,6 +134,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, subject string, handle Handl
 			s.fail(ctx, &Failure{Err: err, Msg: msg, Event: eventOf(r), Final: true})
 		}
 	})
+	if err == nil {
+		err = s.nc.FlushTimeout(flushTime)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
@@ -168,7 +174,7 @@ func (s *Subscriber) receive(ctx context.Context, msg *nats.Msg, at arrival) (*R
 }
 
 func (s *Subscriber) received(v *Envelope, at arrival) *Received {
-	return &Received{Event: v.Event, Trail: v.Trail, Stored: at.stored, Seq: at.seq, which: v.Which}
+	return &Received{Event: v.Event, Trail: v.Trail, Stored: at.stored, StreamSeq: at.seq, which: v.Which}
 }
 
 // accept goes on with an event that was verified: it is not there again, and it opens.
@@ -227,7 +233,7 @@ func (s *Subscriber) first(ctx context.Context, r *Received, at arrival) error {
 	}
 	s.mu.Unlock()
 	if err == nil && gap != nil {
-		s.fail(ctx, &Failure{Err: gap, Event: r.Event, Seq: at.seq})
+		s.fail(ctx, &Failure{Err: gap, Event: r.Event, StreamSeq: at.seq})
 	}
 	return err
 }
