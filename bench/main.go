@@ -37,6 +37,8 @@ func groups() []group {
 		{[]string{"cold-start", "cold-start-again", "hub-idle"}, coldStart},
 		{[]string{"scan-cold", "scan-cold-parallel", "scan-warm", "scan-warm-program"}, scan},
 		{[]string{"say-p50", "say-p99"}, say},
+		{eventRows(), eventCrypto},
+		{[]string{"event-batch", "event-merkle"}, eventBatch},
 		{[]string{"get-small"}, getSmall},
 		{[]string{"get-1g", "get-1g-memory-owner", "get-1g-memory-reader"}, getLarge},
 	}

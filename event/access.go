@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/jwt/v2"
-
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -20,8 +18,8 @@ var ErrAccess = errors.New("access token does not hold")
 // ErrAccess as well.
 var ErrExpired = fmt.Errorf("%w: not at that time", ErrAccess)
 
-// jwtHeader begins every JWT of version 2: {"typ":"JWT","alg":"ed25519-nkey"}.
-const jwtHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ."
+// everyUser stands for all users in the revocations of an account.
+const everyUser = "*"
 
 // MaxAccess is the most bytes of an access token: a NATS account JWT is the largest part.
 const MaxAccess = 64 << 10
@@ -38,9 +36,11 @@ type Access struct {
 	Expires  time.Time // zero: it does not
 
 	text           string
-	direct         bool // issued by the account itself, not by a signing key of it
+	hash           Hash
+	direct         bool      // issued by the account itself, not by a signing key of it
+	issued         time.Time // when the user JWT says so; Issued may be later
 	accountExpires time.Time
-	revokedUntil   time.Time // user JWTs of the device up to then are revoked
+	revoked        bool // by its account
 }
 
 // ParseAccess reads an access token and verifies every signature in it, the order of its
@@ -54,24 +54,13 @@ func ParseAccess(text string) (*Access, error) {
 	if len(parts) > 2 {
 		return nil, fmt.Errorf("%w: a user token and an account token, and nothing behind them", ErrAccess)
 	}
-	user, err := decodeClaims[*jwt.UserClaims](parts[0], "user")
+	user, err := readClaims(parts[0], "user", trust.Account)
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{Name: user.Name, Issued: fromSeconds(user.IssuedAt), Expires: fromSeconds(user.Expires), text: text}
-	if a.Device, err = trust.ParsePublicKey(trust.Device, user.Subject); err != nil {
-		return nil, fmt.Errorf("%w: not about a user", ErrAccess)
-	}
-	account := user.Issuer
-	if user.IssuerAccount != "" {
-		account = user.IssuerAccount
-	}
-	if a.Account, err = trust.ParsePublicKey(trust.Account, account); err != nil {
-		return nil, fmt.Errorf("%w: not by an account", ErrAccess)
-	}
-	a.direct = user.Issuer == account
-	if user.NotBefore > user.IssuedAt {
-		a.Issued = fromSeconds(user.NotBefore)
+	a := &Access{text: text, hash: accessHash(text)}
+	if err := a.takeUser(user); err != nil {
+		return nil, err
 	}
 	if len(parts) == 2 {
 		return a, a.takeAccount(user, parts[1])
@@ -82,48 +71,79 @@ func ParseAccess(text string) (*Access, error) {
 	return a, nil
 }
 
-// takeAccount reads the account's own token, which says which keys sign for it.
-func (a *Access) takeAccount(user *jwt.UserClaims, text string) error {
-	account, err := decodeClaims[*jwt.AccountClaims](text, "account")
+func (a *Access) takeUser(user *claims) (err error) {
+	if a.Device, err = user.all.key(trust.Device, "sub"); err != nil {
+		return fmt.Errorf("%w: not about a user", ErrAccess)
+	}
+	issuer, err := user.all.key(trust.Account, "iss")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: not by an account", ErrAccess)
 	}
-	if account.Subject != a.Account.Text(trust.Account) {
-		return fmt.Errorf("%w: the account token is another account's", ErrAccess)
-	}
-	if !a.direct && !account.SigningKeys.Contains(user.Issuer) {
-		return fmt.Errorf("%w: issued by a key that is none of the account's", ErrAccess)
-	}
-	if a.Operator, err = trust.ParsePublicKey(trust.Operator, account.Issuer); err != nil {
-		return fmt.Errorf("%w: the account token is not by an operator", ErrAccess)
-	}
-	a.accountExpires = fromSeconds(account.Expires)
-	for _, who := range []string{user.Subject, jwt.All} {
-		if until, revoked := account.Revocations[who]; revoked && fromSeconds(until).After(a.revokedUntil) {
-			a.revokedUntil = fromSeconds(until)
+	a.Account = issuer
+	if by, err := user.nats.text("issuer_account"); err != nil || by != "" {
+		if a.Account, err = user.nats.key(trust.Account, "issuer_account"); err != nil {
+			return fmt.Errorf("%w: not by an account", ErrAccess)
 		}
+	}
+	a.direct = issuer == a.Account
+	var begins time.Time
+	for name, at := range map[string]*time.Time{"iat": &a.Issued, "exp": &a.Expires, "nbf": &begins} {
+		if *at, err = user.all.time(name); err != nil {
+			return fmt.Errorf("%w: a time of the user token", ErrAccess)
+		}
+	}
+	a.issued = a.Issued
+	if begins.After(a.Issued) {
+		a.Issued = begins
+	}
+	if a.Name, err = user.all.text("name"); err != nil {
+		return fmt.Errorf("%w: the name in the user token", ErrAccess)
 	}
 	return nil
 }
 
-// decodeClaims reads a JWT of a kind and verifies its signature.
-func decodeClaims[T jwt.Claims](text, kind string) (claims T, err error) {
-	decoded, err := jwt.Decode(text)
+// takeAccount reads the account's own token, which says which keys sign for it.
+func (a *Access) takeAccount(user *claims, text string) error {
+	account, err := readClaims(text, "account", trust.Operator)
 	if err != nil {
-		return claims, fmt.Errorf("%w: the %s token cannot be read, or its signature does not hold", ErrAccess, kind)
+		return err
 	}
-	claims, ok := decoded.(T)
-	if !ok || !strings.HasPrefix(text, jwtHeader) {
-		return claims, fmt.Errorf("%w: a token of another kind stands in the place of the %s token", ErrAccess, kind)
+	if whose, err := account.all.key(trust.Account, "sub"); err != nil || whose != a.Account {
+		return fmt.Errorf("%w: the account token is another account's", ErrAccess)
 	}
-	return claims, nil
+	signing, err := account.nats.keys("signing_keys")
+	if err != nil {
+		return fmt.Errorf("%w: the signing keys of the account", ErrAccess)
+	}
+	if issuer, _ := user.all.text("iss"); !a.direct && !contains(signing, issuer) {
+		return fmt.Errorf("%w: issued by a key that is none of the account's", ErrAccess)
+	}
+	if a.Operator, err = account.all.key(trust.Operator, "iss"); err != nil {
+		return fmt.Errorf("%w: the account token is not by an operator", ErrAccess)
+	}
+	if a.accountExpires, err = account.all.time("exp"); err != nil {
+		return fmt.Errorf("%w: a time of the account token", ErrAccess)
+	}
+	return a.takeRevocations(account)
 }
 
-func fromSeconds(s int64) time.Time {
-	if s == 0 {
-		return time.Time{}
+// takeRevocations reads which of its users the account has revoked: user tokens that were
+// issued up to a moment.
+func (a *Access) takeRevocations(account *claims) error {
+	revoked, err := account.nats.object("revocations")
+	if err != nil {
+		return fmt.Errorf("%w: the revocations of the account", ErrAccess)
 	}
-	return time.Unix(s, 0).UTC()
+	for _, who := range []string{a.Device.Text(trust.Device), everyUser} {
+		until, err := revoked.time(who)
+		if err != nil {
+			return fmt.Errorf("%w: the revocations of the account", ErrAccess)
+		}
+		if _, there := revoked[who]; there && !a.issued.After(until) {
+			a.revoked = true
+		}
+	}
+	return nil
 }
 
 // GoodAt returns an error that matches ErrExpired unless the token covers the moment at, or
@@ -137,7 +157,7 @@ func (a *Access) GoodAt(at time.Time, skew time.Duration) error {
 		return fmt.Errorf("%w: it had expired", ErrExpired)
 	case !a.accountExpires.IsZero() && at.After(a.accountExpires):
 		return fmt.Errorf("%w: the account's token had expired", ErrExpired)
-	case !a.Issued.After(a.revokedUntil):
+	case a.revoked:
 		return fmt.Errorf("%w: the account took its access token back", ErrRevoked)
 	}
 	return nil
@@ -147,6 +167,6 @@ func (a *Access) GoodAt(at time.Time, skew time.Duration) error {
 func (a *Access) String() string { return a.text }
 
 // Hash names the token, so that it need not travel with every event.
-func (a *Access) Hash() Hash { return accessHash(a.text) }
+func (a *Access) Hash() Hash { return a.hash }
 
 func accessHash(text string) Hash { return sha256.Sum256([]byte(text)) }

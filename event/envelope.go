@@ -20,7 +20,7 @@ const (
 	headerTrail   = "Keyhall-Trail"
 
 	specVersion = "1.0"
-	timeLayout  = "2006-01-02T15:04:05.000Z"
+	timeLayout  = "2006-01-02T15:04:05.999Z"
 	sealedType  = "application/octet-stream"
 )
 

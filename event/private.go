@@ -132,8 +132,11 @@ func (r *Ring) begin(e *Event) error {
 	if r.epochs[e.Hash()] != nil {
 		return nil // it is known
 	}
-	if body.Previous != r.current || len(body.Boxes) > MaxReaders {
+	if body.Previous != r.current {
 		return fmt.Errorf("%w: it does not follow the current epoch", ErrMalformed)
+	}
+	if body.Commitment.IsZero() || len(body.Boxes) > MaxReaders {
+		return fmt.Errorf("%w: an epoch without a commitment, or of more than %d readers", ErrMalformed, MaxReaders)
 	}
 	started := &epoch{number: len(r.epochs) + 1, commitment: body.Commitment, readers: make(map[string]bool)}
 	for reader := range body.Boxes {
@@ -152,16 +155,19 @@ func (r *Ring) grant(e *Event) error {
 	if err := trust.ParseCanonical(e.Body, body); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	for text, box := range body.Boxes {
+	granted := make(map[*epoch][]byte, len(body.Boxes))
+	for text, box := range body.Boxes { // all of it counts, or nothing
 		var hash Hash
 		if err := hash.UnmarshalText([]byte(text)); err != nil {
 			return err
 		}
-		known := r.epochs[hash]
-		if known == nil {
+		if r.epochs[hash] == nil {
 			return fmt.Errorf("%w: it names an epoch that there is none of", ErrMalformed)
 		}
-		if hash == r.current {
+		granted[r.epochs[hash]] = box
+	}
+	for known, box := range granted {
+		if known == r.epochs[r.current] {
 			known.readers[body.Reader] = true
 		}
 		if body.Reader == r.own.String() && known.key == nil {

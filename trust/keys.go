@@ -123,9 +123,10 @@ func (k *KeyPair) NKey() nkeys.KeyPair {
 }
 
 // Verify reports whether sig is a signature of key on message under the ZIP-215 rules,
-// which accept or refuse the same signatures in every implementation.
+// which accept or refuse the same signatures in every implementation. What the standard
+// library accepts, they accept as well, and it is faster; its no is asked again.
 func Verify(key PublicKey, message, sig []byte) bool {
-	return len(sig) == 64 && ed25519consensus.Verify(key[:], message, sig)
+	return len(sig) == 64 && (ed25519.Verify(key[:], message, sig) || ed25519consensus.Verify(key[:], message, sig))
 }
 
 // Label is what the bytes of every Keyhall statement of a kind begin with:

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -106,6 +108,73 @@ func TestASignatureIsOfOneKeyAndOneMessage(t *testing.T) {
 	for name, row := range rows {
 		if got := trust.Verify(row.key, []byte(row.message), row.sig); got != row.want {
 			t.Errorf("%s: %v, want %v", name, got, row.want)
+		}
+	}
+}
+
+// Whatever is said of a signature alone is said of it in a batch, also of those that only
+// ZIP-215 takes.
+func TestABatchIsJudgedAsItsSignatures(t *testing.T) {
+	type signed struct {
+		key     trust.PublicKey
+		message []byte
+		sig     []byte
+	}
+	pairs := []*trust.KeyPair{trust.NewKeyPair(trust.Device), trust.NewKeyPair(trust.Device), trust.NewKeyPair(trust.Account)}
+	one := rapid.Custom(func(t *rapid.T) signed {
+		pair := rapid.SampledFrom(pairs).Draw(t, "key")
+		message := rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "message")
+		sig := pair.Sign(message)
+		s := signed{pair.Public(), message, sig[:]}
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0:
+			s.sig[rapid.IntRange(0, 63).Draw(t, "byte")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		case 1:
+			s.key = pairs[0].Public()
+		case 2:
+			a, r := rapid.SampledFrom(smallOrder).Draw(t, "A"), rapid.SampledFrom(smallOrder).Draw(t, "R")
+			raw, _ := hex.DecodeString(a + r)
+			s.key, s.sig = trust.PublicKey(raw[:32]), append(raw[32:], make([]byte, 32)...)
+		case 3:
+			s.sig = s.sig[:rapid.IntRange(0, 64).Draw(t, "length")]
+		}
+		return s
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var batch trust.Batch
+		want := true
+		for _, s := range rapid.SliceOfN(one, 0, 8).Draw(t, "signatures") {
+			batch.Add(s.key, s.message, s.sig)
+			want = want && trust.Verify(s.key, s.message, s.sig)
+		}
+		if got := batch.Verify(); got != want {
+			t.Fatalf("together %t, one by one %t", got, want)
+		}
+		if got := batch.Verify(); got != want {
+			t.Fatal("a second look says something else")
+		}
+	})
+}
+
+// Two false signatures that make up for one another in the plain sum do not in a batch.
+func TestFalseSignaturesDoNotMakeUpForOneAnother(t *testing.T) {
+	pair := trust.NewKeyPair(trust.Device)
+	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
+	shifted := func(sig [64]byte, by int64) []byte {
+		s := slices.Clone(sig[32:])
+		slices.Reverse(s)
+		moved := new(big.Int).Add(new(big.Int).SetBytes(s), big.NewInt(by))
+		raw := moved.Mod(moved, order).FillBytes(make([]byte, 32))
+		slices.Reverse(raw)
+		return append(slices.Clone(sig[:32]), raw...)
+	}
+	first, second := pair.Sign([]byte("one")), pair.Sign([]byte("two"))
+	for range 64 {
+		var batch trust.Batch
+		batch.Add(pair.Public(), []byte("one"), shifted(first, 1))
+		batch.Add(pair.Public(), []byte("two"), shifted(second, -1))
+		if batch.Verify() {
+			t.Fatal("accepted")
 		}
 	}
 }
