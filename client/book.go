@@ -53,15 +53,15 @@ type page struct {
 type book struct {
 	c *Client
 
-	mu      sync.Mutex
-	people map[string]*page // by account
-	pins   map[string]string // account by handle, as they were first seen
+	mu     sync.Mutex
+	people map[string]*page  // by account
+	pins   map[string]string // account by handle, as they were first seen; nil until they are read
 	pinned bool              // some of them are not written down yet
 	hub    *chain.Hub
 }
 
 func newBook(c *Client) *book {
-	return &book{c: c, people: make(map[string]*page), pins: make(map[string]string)}
+	return &book{c: c, people: make(map[string]*page)}
 }
 
 func pageFile(account string) string { return "people/" + account + ".json" }
@@ -455,74 +455,6 @@ func (b *book) resolve(ctx context.Context, who string) (*Person, error) {
 		return nil, err
 	}
 	return person, b.keepPins()
-}
-
-const pinsFile = "people/pins.json"
-
-// pin remembers whose handle it is when it is first seen, and refuses a change: handles
-// are never given to another, so of two who have the same the hub made one up. b.mu is held.
-func (b *book) pin(handle, account string) error {
-	if len(b.pins) == 0 {
-		if err := b.c.profile.read(pinsFile, &b.pins); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	switch b.pins[handle] {
-	case account:
-		return nil
-	case "":
-		b.pins[handle], b.pinned = account, true
-		return nil
-	}
-	return anotherKey(handle, account, b.pins[handle])
-}
-
-// settlePin makes a handle that of an account, whosever it was before.
-func (b *book) settlePin(handle, account string) error {
-	unlock, err := b.c.profile.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	pins := make(map[string]string)
-	if err := b.c.profile.read(pinsFile, &pins); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	b.pins[handle], pins[handle] = account, account
-	return b.c.profile.write(pinsFile, pins)
-}
-
-func anotherKey(handle, account, before string) error {
-	return fault.Wrap(fault.Refused, ErrFork,
-		"the hub says that %s has another key than before (%s, it was %s); do not trust it",
-		handle, short(account), short(before))
-}
-
-// keepPins writes down whose handles became known.
-func (b *book) keepPins() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.pinned {
-		return nil
-	}
-	unlock, err := b.c.profile.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	pins := make(map[string]string)
-	if err := b.c.profile.read(pinsFile, &pins); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	for handle, account := range b.pins {
-		if before := pins[handle]; before != "" && before != account { // by another process, meanwhile
-			b.pins[handle] = before
-			return anotherKey(handle, account, before)
-		}
-		pins[handle] = account
-	}
-	b.pinned = false
-	return b.c.profile.write(pinsFile, pins)
 }
 
 // head is the newest hash known of somebody's chain.

@@ -109,7 +109,10 @@ func (c *Client) Rooms(ctx context.Context) ([]Room, error) {
 			return nil, err
 		}
 		if unread.Last < known.Read {
-			if err := c.rooms.rewind(rooms[i].ID, unread.Last); err != nil {
+			c.rooms.mu.Lock()
+			err = c.rooms.rewind(rooms[i].ID, unread.Last)
+			c.rooms.mu.Unlock()
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -144,21 +147,31 @@ func (c *Client) listRooms(ctx context.Context) ([]Room, error) {
 	return rooms, nil
 }
 
-// listedRoom is a room that the hub lists. Of one that the member is in its chain says what it
-// is; of another the hub alone does, and nothing is said or read there. c.rooms.mu is held.
+// listedRoom is a room that the hub lists. Of one that the member is in, or knows from the
+// inside, its chain says what it is; of another the hub alone does, and nothing is said or
+// read there. c.rooms.mu is held.
 func (c *Client) listedRoom(ctx context.Context, one api.Room) (*Room, error) {
+	if _, err := trust.ParseID(one.Room); err != nil || (one.Role == "" && !one.Listed) || one.Members < 0 ||
+		(one.Kind != chain.Sealed && one.Kind != chain.Open) {
+		return nil, fault.New(fault.Refused, "the hub lists a room that cannot be; do not trust it")
+	}
 	room := &Room{ID: one.Room, Room: one.Name, Kind: one.Kind, Listed: one.Listed, Members: one.Members}
-	if one.Role == "" {
-		if _, err := trust.ParseID(one.Room); err != nil || !one.Listed || (one.Kind != chain.Sealed && one.Kind != chain.Open) {
-			return nil, fault.New(fault.Refused, "the hub lists a room that cannot be; do not trust it")
-		}
+	unentered, err := c.rooms.unentered(one)
+	if err != nil {
+		return nil, err
+	}
+	if unentered {
+		room.Listed, room.Role = true, chain.Writer // of every open room, for everybody
 		return room, nil
 	}
-	if unentered, err := c.rooms.unentered(one); unentered || err != nil {
-		room.Role = Role(one.Role)
+	known, err := c.rooms.load(one.Room)
+	if err != nil || (one.Role == "" && known.Room.Seq == 0) {
 		return room, err
 	}
-	known, err := c.rooms.sync(ctx, one.Room)
+	known, err = c.rooms.sync(ctx, one.Room)
+	if one.Role == "" && fault.Is(err, fault.NotFound) {
+		return room, nil // no longer in it
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -161,13 +161,13 @@ func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer api.Inbox
-	if err := c.call(ctx, "shares.inbox", struct{}{}, &answer); err != nil {
+	shown, err := c.visibleShares(ctx)
+	if err != nil {
 		return nil, err
 	}
 	items := []InboxItem{}
 	listed := make(map[string]bool)
-	for _, share := range answer.Shares {
+	for _, share := range shown {
 		if listed[share.Grant] {
 			continue
 		}
@@ -189,6 +189,25 @@ func (c *Client) Inbox(ctx context.Context) ([]InboxItem, error) {
 		return strings.Compare(a.From+"/"+a.Catalog, b.From+"/"+b.Catalog)
 	})
 	return items, nil
+}
+
+// visibleShares are all shares that the hub shows the member, page by page.
+func (c *Client) visibleShares(ctx context.Context) ([]api.Share, error) {
+	var shares []api.Share
+	for after := ""; ; {
+		var page api.Inbox
+		if err := c.call(ctx, "shares.inbox", api.InboxRequest{After: after}, &page); err != nil {
+			return nil, err
+		}
+		shares = append(shares, page.Shares...)
+		if !page.More {
+			return shares, nil
+		}
+		if len(page.Shares) == 0 || page.Shares[len(page.Shares)-1].Grant <= after {
+			return nil, fault.New(fault.Refused, "the hub lists shares without end; do not trust it")
+		}
+		after = page.Shares[len(page.Shares)-1].Grant
+	}
 }
 
 // invitation verifies what the hub lists against the owner's chain; nil for a grant that

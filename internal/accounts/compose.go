@@ -16,6 +16,7 @@ import (
 // The bounds of a person's account.
 const (
 	connections       = 64
+	subscriptions     = 4096            // of one connection: two for each catalog that is served
 	responseThreshold = 2 * time.Minute // an answer that stops coming is forgotten after this
 )
 
@@ -24,7 +25,7 @@ func compose(world *chain.World, hubAccount, account string) *jwt.AccountClaims 
 	person := world.People[account]
 	claims := jwt.NewAccountClaims(account)
 	claims.Name = person.Handle
-	claims.Limits.Conn = connections
+	claims.Limits.Conn, claims.Limits.Subs = connections, subscriptions
 	claims.Limits.LeafNodeConn = 0
 	claims.Limits.Imports = 2*chain.MaxShares + 1
 	claims.Limits.Exports = 2

@@ -6,6 +6,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,10 @@ import (
 	"keyhall.dev/keyhall/trust"
 )
 
-const appendTries = 50 // how often others may come first before a joiner is told
+const (
+	appendTries = 50      // how often others may come first before a joiner is told
+	maxSize     = 8 << 10 // bytes of an admission
+)
 
 // Service answers admission.<invite key>.admit.
 type Service struct {
@@ -70,6 +74,9 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) (w
 }
 
 func (s *Service) admit(ctx context.Context, invite string, data []byte) (any, error) {
+	if len(data) > maxSize {
+		return nil, fault.New(fault.TooLarge, "an admission has %d KiB at most", maxSize>>10)
+	}
 	ev, err := event.Decode(data)
 	if err != nil {
 		return nil, err
@@ -95,13 +102,14 @@ func (s *Service) admit(ctx context.Context, invite string, data []byte) (any, e
 // something else was appended first it looks again.
 func (s *Service) append(ctx context.Context, invite string, ev *event.Event) (uint64, error) {
 	for range appendTries {
-		at, moved, err := s.check(invite, ev)
-		if err != nil {
-			return 0, err
-		}
-		seq, err := s.Ledger.AppendAt(ctx, ev, at)
-		if !errors.Is(err, ledger.ErrMoved) {
-			return seq, err
+		at, moved, refused := s.check(invite, ev)
+		if refused == nil {
+			seq, err := s.Ledger.AppendAt(ctx, ev, at)
+			if !errors.Is(err, ledger.ErrMoved) {
+				return seq, err
+			}
+		} else if behind, err := s.behind(ctx, at); err != nil || !behind {
+			return 0, cmp.Or(err, refused)
 		}
 		select {
 		case <-ctx.Done():
@@ -113,24 +121,30 @@ func (s *Service) append(ctx context.Context, invite string, ev *event.Event) (u
 	return 0, fault.New(fault.Unavailable, "the hub is busy; try again")
 }
 
+// behind reports whether the ledger has more than was folded so far: then a refusal may be
+// of yesterday.
+func (s *Service) behind(ctx context.Context, at uint64) (bool, error) {
+	last, err := s.Ledger.Last(ctx)
+	return at < last, err
+}
+
+// check says at which place of the ledger an admission holds or not.
 func (s *Service) check(invite string, ev *event.Event) (at uint64, moved <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	at, moved = s.seq, s.moved
 	err = s.world.CheckAdmission(ev)
 	switch {
 	case errors.Is(err, chain.ErrTaken):
-		return 0, nil, fault.Wrap(fault.Taken, err, "the handle is taken; choose another")
+		return at, moved, fault.Wrap(fault.Taken, err, "the handle is taken; choose another")
 	case errors.Is(err, chain.ErrInvite):
-		return 0, nil, fault.Wrap(fault.Refused, err, "%v; ask for a new invite", err)
+		return at, moved, fault.Wrap(fault.Refused, err, "%v; ask for a new invite", err)
 	case err != nil:
-		return 0, nil, err
+		return at, moved, err
 	}
 	body, err := chain.Parse[chain.AdmitBody](ev)
-	if err != nil {
-		return 0, nil, err
+	if err == nil && body.Invite != invite {
+		err = fmt.Errorf("%w: the admission is for another invite", chain.ErrRefused)
 	}
-	if body.Invite != invite {
-		return 0, nil, fmt.Errorf("%w: the admission is for another invite", chain.ErrRefused)
-	}
-	return s.seq, s.moved, nil
+	return at, moved, err
 }

@@ -76,9 +76,15 @@ const (
 	Accepted = "accepted"
 )
 
-// Inbox lists the caller's shares.
+// InboxRequest asks for a page of shares, after a grant.
+type InboxRequest struct {
+	After string `json:"after,omitempty"`
+}
+
+// Inbox is a page of the caller's shares, by grant.
 type Inbox struct {
 	Shares []Share `json:"shares"`
+	More   bool    `json:"more,omitempty"` // there are more, after the last one
 }
 
 // Room is a room as the hub lists it. Name is empty where only members know it.

@@ -22,6 +22,7 @@ import (
 const (
 	requestTime = 8 * time.Second // less than callers wait
 	inFlight    = 128             // requests of one service at a time
+	perCaller   = 32              // of them those of one member
 	maxAnswer   = 1000 << 10      // bytes; a NATS message has at most 1 MiB with its headers
 )
 
@@ -62,7 +63,7 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 	if mayReply == nil {
 		mayReply = imported
 	}
-	slots := make(chan struct{}, inFlight)
+	slots, asking, members := make(chan struct{}, inFlight), new(callers), s.Reply == nil
 	group := service.AddGroup(prefix)
 	for verb, handle := range s.Verbs {
 		name := s.Name + "." + verb // what may be logged: the subject names the caller
@@ -71,9 +72,19 @@ func Serve(ctx context.Context, nc *nats.Conn, s Service, log *slog.Logger) (wai
 				log.Warn("request with a foreign reply subject dropped", "verb", name)
 				return
 			}
+			caller := callerOf(req.Subject())
+			if members && !asking.enter(caller) {
+				refuse(req, fault.Unavailable, "you ask for too much at once; try again in a moment")
+				return
+			}
 			slots <- struct{}{}
 			go func() {
-				defer func() { <-slots }()
+				defer func() {
+					<-slots
+					if members {
+						asking.leave(caller)
+					}
+				}()
 				answer(ctx, req, handle, s.Time, log.With("verb", name))
 			}()
 		}
@@ -128,8 +139,12 @@ func answer(ctx context.Context, req micro.Request, handle Handler, limit time.D
 	if code == fault.Internal || code == fault.Unavailable {
 		log.Error("request failed", "code", code, "error", describe(err))
 	}
-	// What req.Error does, but for its note in req, which the framework reads as soon as
-	// the handler has handed the request over.
+	refuse(req, code, sentence)
+}
+
+// refuse answers with an error. It does what req.Error does, but for its note in req, which
+// the framework reads as soon as the handler has handed the request over.
+func refuse(req micro.Request, code fault.Code, sentence string) {
 	_ = req.Respond(nil, micro.WithHeaders(micro.Headers{
 		micro.ErrorCodeHeader: {string(code)}, micro.ErrorHeader: {sentence}, TimeHeader: {now()},
 	}))

@@ -36,8 +36,10 @@ type Grant struct {
 	Expires time.Time // when the server closes the connection; zero: not by itself
 	Tags    []string  // NATS lower-cases them
 
-	MaxPayload       int64 // bytes of a message; 0: as the account
-	MaxSubscriptions int64 // 0: as the account
+	// Limits; 0: as the account. nats-server 2.15.2 does not look at them: for limits that
+	// hold, the account's JWT has to say them.
+	MaxPayload       int64 // bytes of a message
+	MaxSubscriptions int64
 }
 
 // Subjects are the subjects of one direction. A deny goes before an allow.

@@ -109,8 +109,17 @@ func (l *Ledger) append(ctx context.Context, ev *event.Event, expect jetstream.P
 		return 0, fault.Wrap(fault.Conflict, ErrMoved, "something changed meanwhile; look again and try again")
 	case err != nil:
 		return 0, fault.Wrap(fault.Unavailable, err, "the hub could not write that down; try again")
+	case ack.Duplicate && !l.isAt(ctx, ev, ack.Sequence):
+		return 0, fault.New(fault.Refused, "another event has this one's id; make it again with one of its own")
 	}
 	return ack.Sequence, nil
+}
+
+// isAt reports whether an event is the one at a stream sequence: what has the same id as one
+// before is acknowledged with the place of that one, and may be another.
+func (l *Ledger) isAt(ctx context.Context, ev *event.Event, seq uint64) bool {
+	msg, err := l.stream.GetMsg(ctx, seq)
+	return err == nil && bytes.Equal(msg.Data, ev.Encode())
 }
 
 // lostRace is the code of a lost compare-and-set while the winner is still being copied to

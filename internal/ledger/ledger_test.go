@@ -474,3 +474,25 @@ func TestFollowingEndsWithoutAnError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnotherEventUnderAnIdThatWasUsedIsRefused(t *testing.T) {
+	_, l := start(t)
+	first := statement(t, "ledger.person.A", "first")
+	at, err := l.Append(within(t), first, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &event.Event{ID: first.ID, Author: first.Author, Type: first.Type, Subject: first.Subject, Body: []byte("second")}
+	if err := second.Sign(trust.NewKeyPair(trust.Device)); err != nil {
+		t.Fatal(err)
+	}
+	if seq, err := l.Append(within(t), second, at); !fault.Is(err, fault.Refused) {
+		t.Errorf("another event under the id of the first: %d, %v", seq, err)
+	}
+	if seq, err := l.AppendAt(within(t), second, at); !fault.Is(err, fault.Refused) {
+		t.Errorf("another event under the id of the first, anywhere: %d, %v", seq, err)
+	}
+	if seq, err := l.Append(within(t), first, 0); err != nil || seq != at {
+		t.Errorf("the first once more: %d, %v", seq, err)
+	}
+}

@@ -11,6 +11,13 @@ import (
 // a client of the sentinel could name the callout's user and skip the callout.
 const minServer = "2.15.1"
 
+// How many subscriptions a connection may have. The accounts say so: limits in the JWT that
+// a callout issues are not looked at (nats-server 2.15.2).
+const (
+	roomsSubscriptions = 144  // two for each of a connection's 64 rooms, and a few
+	hubSubscriptions   = 8192 // the services need hundreds
+)
+
 // hubAPI is the service export of HUB: the account token in position 2 makes the
 // server itself refuse an importer that asks as somebody else.
 const (
@@ -71,7 +78,7 @@ func authAccount(ring keyring) *jwt.AccountClaims {
 func hubAccount(ring keyring) *jwt.AccountClaims {
 	claims := newAccount("HUB", ring.public[keyHub])
 	claims.SigningKeys.Add(ring.public[keyHubSigning])
-	claims.Limits.JetStreamLimits = diskLimits()
+	claims.Limits.JetStreamLimits, claims.Limits.Subs = diskLimits(), hubSubscriptions
 	claims.Exports.Add(&jwt.Export{
 		Name:                 "hub-api",
 		Subject:              hubAPI,
@@ -85,7 +92,7 @@ func hubAccount(ring keyring) *jwt.AccountClaims {
 func roomsAccount(ring keyring) *jwt.AccountClaims {
 	claims := newAccount("ROOMS", ring.public[keyRooms])
 	claims.SigningKeys.Add(ring.public[keyRoomsSigning])
-	claims.Limits.JetStreamLimits = diskLimits()
+	claims.Limits.JetStreamLimits, claims.Limits.Subs = diskLimits(), roomsSubscriptions
 	return claims
 }
 

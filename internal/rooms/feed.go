@@ -2,9 +2,9 @@ package rooms
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -57,88 +57,147 @@ func OpenFeed(ctx context.Context, nc *nats.Conn, replicas int) (*Feed, error) {
 
 // last is the newest sequence of a room, 0 in an empty one.
 func (f *Feed) last(ctx context.Context, room string) (uint64, error) {
-	msg, err := f.stream.GetLastMsgForSubject(ctx, "log."+room)
+	newest, err := f.get(ctx, lookup{Last: "log." + room})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("look at room: %w", err)
+		return 0, fault.Wrap(fault.Unavailable, err, "the room could not be looked at; try again")
 	}
-	return msg.Sequence, nil
+	return newest.Seq, nil
 }
 
 // After reads up to limit messages of room after a sequence.
 func (f *Feed) After(ctx context.Context, room string, after uint64, limit int) (*api.History, error) {
-	last, err := f.last(ctx, room)
+	history, err := f.empty(ctx, room)
 	if err != nil {
 		return nil, err
 	}
-	history := &api.History{Messages: []api.Entry{}, Through: max(after, last), Last: last}
-	if after >= last {
+	if after >= history.Last {
+		history.Through = after
 		return history, nil
 	}
-	return history, f.read(ctx, room, after, history, limit, historyPage)
+	size := 0
+	return history, f.each(ctx, room, after, history.Last, func(entry api.Entry) (more bool) {
+		size += len(entry.Event)
+		if len(history.Messages) >= limit || (size > historyPage && len(history.Messages) > 0) {
+			history.Through = entry.Seq - 1
+			return false
+		}
+		history.Messages = append(history.Messages, entry)
+		return true
+	})
 }
 
-// Newest reads up to limit messages at the end of a room.
+// Newest reads up to limit messages at the end of a room, as many as fit one answer.
 func (f *Feed) Newest(ctx context.Context, room string, limit int) (*api.History, error) {
-	last, err := f.last(ctx, room)
+	history, err := f.empty(ctx, room)
 	if err != nil {
 		return nil, err
 	}
 	// Other rooms' messages lie between: look back further until there are enough.
 	for distance := uint64(limit); ; distance *= 2 {
-		history := &api.History{Messages: []api.Entry{}, Through: last, Last: last}
-		after := last - min(last, distance)
-		if err := f.read(ctx, room, after, history, math.MaxInt, math.MaxInt); err != nil {
+		after := history.Last - min(history.Last, distance)
+		end := newest{limit: limit}
+		if err := f.each(ctx, room, after, history.Last, end.take); err != nil {
 			return nil, err
 		}
-		if len(history.Messages) >= limit || after == 0 {
-			history.Messages = newest(history.Messages, limit)
+		if len(end.messages) >= limit || end.full || after == 0 {
+			history.Messages = append(history.Messages, end.messages...)
 			return history, nil
 		}
 	}
 }
 
-// newest is the end of messages that fits one answer.
-func newest(messages []api.Entry, limit int) []api.Entry {
-	size, first := 0, len(messages)
-	for first > 0 && len(messages)-first < limit {
-		if size += len(messages[first-1].Event); size > historyPage {
-			break
-		}
-		first--
-	}
-	return messages[first:]
+func (f *Feed) empty(ctx context.Context, room string) (*api.History, error) {
+	last, err := f.last(ctx, room)
+	return &api.History{Messages: []api.Entry{}, Through: last, Last: last}, err
 }
 
-// read fills history with the room's messages above after, up to its Last, or up to limit
-// messages or page bytes. Each is asked for by name: a consumer would hand on headers that
-// a publisher made up, and a client library takes some of them for the server's own.
-func (f *Feed) read(ctx context.Context, room string, after uint64, history *api.History, limit, page int) error {
-	size := 0
-	for next := after + 1; next <= history.Last; {
-		msg, err := f.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("log."+room))
+// newest keeps the end of what it takes: no more than is asked for and fits one answer,
+// however large the messages before it are.
+type newest struct {
+	limit    int
+	messages []api.Entry
+	size     int
+	full     bool // whether one was dropped because the answer is full
+}
+
+func (n *newest) take(entry api.Entry) (more bool) {
+	n.messages, n.size = append(n.messages, entry), n.size+len(entry.Event)
+	for len(n.messages) > 1 && (len(n.messages) > n.limit || n.size > historyPage) {
+		n.full = n.full || n.size > historyPage
+		n.size -= len(n.messages[0].Event)
+		n.messages = n.messages[1:]
+	}
+	return true
+}
+
+// each takes the room's messages above after, up to last, for as long as take wants more.
+// Each is asked for by name: a consumer would hand on headers that a publisher made up, and
+// a client library takes some of them for the server's own.
+func (f *Feed) each(ctx context.Context, room string, after, last uint64, take func(api.Entry) (more bool)) error {
+	for at := after + 1; at <= last; {
+		msg, err := f.get(ctx, lookup{From: at, Next: "log." + room})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil // the rest was deleted meanwhile
 		}
 		if err != nil {
 			return fault.Wrap(fault.Unavailable, err, "the room could not be read to its end; try again")
 		}
-		next = msg.Sequence + 1
+		at = msg.Seq + 1
 		if !isMessage(room, msg.Data) {
-			if err := f.stream.DeleteMsg(ctx, msg.Sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			if err := f.stream.DeleteMsg(ctx, msg.Seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 				return fault.Wrap(fault.Unavailable, err, "the room is being cleared of what nobody said; try again")
 			}
 			continue // it would be met at every reading
 		}
-		if size += len(msg.Data); len(history.Messages) >= limit || (size > page && len(history.Messages) > 0) {
-			history.Through = msg.Sequence - 1
+		if msg.Seq > last || !take(api.Entry{Seq: msg.Seq, Time: msg.Time.UTC(), Event: msg.Data}) {
 			return nil
 		}
-		history.Messages = append(history.Messages, api.Entry{Seq: msg.Sequence, Time: msg.Time.UTC(), Event: msg.Data})
 	}
 	return nil
+}
+
+// lookup says which message is wanted: the last of a subject, or the next from a sequence.
+type lookup struct {
+	From uint64 `json:"seq,omitempty"`
+	Next string `json:"next_by_subj,omitempty"`
+	Last string `json:"last_by_subj,omitempty"`
+}
+
+// stored is a message as the stream has it. Its headers are left alone: all of them are the
+// publisher's, and they may be such that a client library reads no message for them.
+type stored struct {
+	Seq  uint64    `json:"seq"`
+	Time time.Time `json:"time"`
+	Data []byte    `json:"data"`
+}
+
+// get asks the stream for one message; the error is jetstream.ErrMsgNotFound for none.
+func (f *Feed) get(ctx context.Context, which lookup) (*stored, error) {
+	request, err := json.Marshal(which)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := f.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+Stream, request)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message stored              `json:"message"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return nil, fmt.Errorf("unreadable answer of the stream: %w", err)
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, jetstream.ErrMsgNotFound
+	case answer.Error != nil:
+		return nil, answer.Error
+	}
+	return &answer.Message, nil
 }
 
 // isMessage reports whether what is stored can be a message of the room: the stream also

@@ -23,6 +23,12 @@ import (
 	"keyhall.dev/keyhall/trust"
 )
 
+const (
+	roomsPage = 200  // rooms in one answer
+	maxShown  = 100  // rooms of one creator that everyone sees
+	maxMade   = 1000 // rooms of one creator
+)
+
 // Service answers hub.*.rooms.>.
 type Service struct {
 	Hub    *trust.Hub
@@ -42,14 +48,26 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) (w
 	}, log)
 }
 
-func (s *Service) list(ctx context.Context, caller string, _ []byte) (any, error) {
+func (s *Service) list(ctx context.Context, caller string, data []byte) (any, error) {
+	request, err := api.Decode[api.RoomsRequest](data)
+	if err != nil {
+		return nil, err
+	}
 	ids, err := s.View.Of(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(ids)
 	list := api.Rooms{Rooms: []api.Room{}}
 	now := time.Now()
 	for _, id := range ids {
+		if id <= request.After {
+			continue
+		}
+		if len(list.Rooms) == roomsPage {
+			list.More = true
+			break
+		}
 		snapshot, err := s.View.Room(ctx, id)
 		if fault.Is(err, fault.NotFound) {
 			continue // its index entry is written before its snapshot
@@ -57,18 +75,20 @@ func (s *Service) list(ctx context.Context, caller string, _ []byte) (any, error
 		if err != nil {
 			return nil, err
 		}
-		room := &snapshot.State
-		role, member := room.RoleOf(caller, now)
-		if !member && !room.Listed && room.Kind != chain.Open {
-			continue
+		if room, visible := shown(&snapshot.State, caller, now); visible {
+			list.Rooms = append(list.Rooms, room)
 		}
-		list.Rooms = append(list.Rooms, api.Room{
-			Room: room.ID, Kind: room.Kind, Listed: room.Listed, Name: room.Name,
-			Role: string(role), Members: len(room.Entitled(now)),
-		})
 	}
-	slices.SortFunc(list.Rooms, func(a, b api.Room) int { return strings.Compare(a.Room, b.Room) })
 	return list, nil
+}
+
+// shown is what caller may know of a room without entering it.
+func shown(room *chain.Room, caller string, now time.Time) (_ api.Room, visible bool) {
+	role, member := room.RoleOf(caller, now)
+	return api.Room{
+		Room: room.ID, Kind: room.Kind, Listed: room.Listed, Name: room.Name,
+		Role: string(role), Members: len(room.Entitled(now)),
+	}, member || room.Listed || room.Kind == chain.Open
 }
 
 // enter is the room, if caller may read in it now. One who may not learns no more than
@@ -139,6 +159,9 @@ func (s *Service) append(ctx context.Context, caller string, data []byte) (any, 
 	if err := s.checkGrantee(ctx, ev); err != nil {
 		return nil, err
 	}
+	if err := s.checkRoom(ctx, caller, &room.State, ev); err != nil {
+		return nil, err
+	}
 	seq, err := s.Ledger.Append(ctx, ev, room.Seq)
 	if err != nil {
 		return nil, err
@@ -174,4 +197,22 @@ func (s *Service) checkGrantee(ctx context.Context, ev *event.Event) error {
 	}
 	_, err = s.People.Person(ctx, body.Account)
 	return err
+}
+
+// checkRoom refuses one room more of somebody who has opened many: they stand in the lists
+// of others, who did not ask for them.
+func (s *Service) checkRoom(ctx context.Context, caller string, room *chain.Room, ev *event.Event) error {
+	if ev.Type != chain.CreateRoom {
+		return nil
+	}
+	made, seen, err := s.View.Made(ctx, caller)
+	switch {
+	case err != nil:
+		return err
+	case made >= maxMade:
+		return fault.New(fault.TooLarge, "you have made %d rooms; a member makes no more", made)
+	case seen >= maxShown && (room.Listed || room.Kind == chain.Open):
+		return fault.New(fault.TooLarge, "you have made %d rooms that everyone sees; a member makes no more", seen)
+	}
+	return nil
 }

@@ -14,7 +14,8 @@ import (
 const Bucket = "ROOMS"
 
 // View reads what the rooms projection wrote. Its keys: room.<id> (a snapshot),
-// member.<A>.<id> and listed.<id> (index entries).
+// member.<A>.<id>, listed.<id>, and made.<A>.shown.<id> or made.<A>.hidden.<id> (index
+// entries).
 type View struct{ view *ledger.View }
 
 // OpenView opens the view.
@@ -96,10 +97,14 @@ func (v *View) index(ctx context.Context, r *chain.Room, entry ledger.Entry) err
 	author := ev.Author.Text(trust.Account)
 	switch ev.Type {
 	case chain.CreateRoom:
-		if r.Listed || r.Kind == chain.Open {
+		shown := r.Listed || r.Kind == chain.Open
+		if shown {
 			if err := v.view.Set(ctx, "listed."+r.ID, true); err != nil {
 				return err
 			}
+		}
+		if err := v.view.Set(ctx, madeKey(author, shown, r.ID), true); err != nil {
+			return err
 		}
 		return v.view.Set(ctx, memberKey(author, r.ID), true)
 	case chain.GrantRoom:
@@ -121,6 +126,24 @@ func (v *View) index(ctx context.Context, r *chain.Room, entry ledger.Entry) err
 }
 
 func memberKey(account, room string) string { return "member." + account + "." + room }
+
+func madeKey(account string, shown bool, room string) string {
+	if shown {
+		return "made." + account + ".shown." + room
+	}
+	return "made." + account + ".hidden." + room
+}
+
+// Made counts the rooms that account has made, and those of them that everyone sees.
+func (v *View) Made(ctx context.Context, account string) (made, shown int, err error) {
+	keys, err := v.view.Keys(ctx, "made."+account+".*.*")
+	for _, key := range keys {
+		if strings.Contains(key, ".shown.") {
+			shown++
+		}
+	}
+	return len(keys), shown, err
+}
 
 // Count counts the rooms.
 func (v *View) Count(ctx context.Context) (int, error) {

@@ -8,7 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +20,8 @@ import (
 	"keyhall.dev/keyhall/internal/people"
 	"keyhall.dev/keyhall/trust"
 )
+
+const inboxPage = 100 // shares in one answer
 
 // Service answers hub.*.shares.>.
 type Service struct {
@@ -42,18 +43,34 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) (w
 	}, log)
 }
 
-func (s *Service) inbox(ctx context.Context, caller string, _ []byte) (any, error) {
-	invitations, err := s.View.inbox(ctx, caller)
+func (s *Service) inbox(ctx context.Context, caller string, data []byte) (any, error) {
+	request, err := api.Decode[api.InboxRequest](data)
 	if err != nil {
 		return nil, err
 	}
+	grants, err := s.View.inbox(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(grants)
 	own, err := s.View.Person(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
 	inbox := api.Inbox{Shares: []api.Share{}}
-	for grant, one := range invitations {
-		if !one.Expires.IsZero() && time.Now().After(one.Expires) {
+	for _, grant := range grants {
+		if grant <= request.After {
+			continue
+		}
+		if len(inbox.Shares) == inboxPage {
+			inbox.More = true
+			break
+		}
+		one, found, err := s.View.invited(ctx, caller, grant)
+		if err != nil {
+			return nil, err
+		}
+		if !found || (!one.Expires.IsZero() && time.Now().After(one.Expires)) {
 			continue
 		}
 		state := api.Pending
@@ -64,7 +81,6 @@ func (s *Service) inbox(ctx context.Context, caller string, _ []byte) (any, erro
 			Grant: grant, Owner: one.Owner, Catalog: one.Catalog, Expires: one.Expires, State: state,
 		})
 	}
-	slices.SortFunc(inbox.Shares, func(a, b api.Share) int { return strings.Compare(a.Grant, b.Grant) })
 	return inbox, nil
 }
 

@@ -41,24 +41,13 @@ func (v *View) Person(ctx context.Context, account string) (*ledger.Snapshot[cha
 	return snapshot, err
 }
 
-// inbox lists the invitations to account by grant id.
-func (v *View) inbox(ctx context.Context, account string) (map[string]invitation, error) {
-	keys, err := v.view.Keys(ctx, "inbox."+account+".*")
-	if err != nil {
-		return nil, err
+// inbox lists the grants of the invitations to account, in no order.
+func (v *View) inbox(ctx context.Context, account string) ([]string, error) {
+	grants, err := v.view.Keys(ctx, "inbox."+account+".*")
+	for i, key := range grants {
+		grants[i] = key[strings.LastIndexByte(key, '.')+1:]
 	}
-	found := make(map[string]invitation, len(keys))
-	for _, key := range keys {
-		var one invitation
-		_, ok, err := v.view.Get(ctx, key, &one)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found[key[strings.LastIndexByte(key, '.')+1:]] = one
-		}
-	}
-	return found, nil
+	return grants, err
 }
 
 // invited looks one invitation up.

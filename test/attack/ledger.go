@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/event"
@@ -74,6 +76,7 @@ type forgery struct {
 	key    *string
 	age    *time.Duration
 	hub    *string
+	id     *string
 }
 
 func (c *call) forgery() *forgery {
@@ -84,6 +87,7 @@ func (c *call) forgery() *forgery {
 		key:    c.flags.String("key", "device", "who signs: device, identity, stranger, or a profile's folder"),
 		age:    c.flags.Duration("age", 0, "how long ago it claims to have been signed"),
 		hub:    c.flags.String("audience", "", "the hub that it is for"),
+		id:     c.flags.String("id", "", "the id that it has"),
 	}
 }
 
@@ -122,9 +126,19 @@ func (f *forgery) alter(ev *event.Event) error {
 	}
 	if *f.next != 0 {
 		ev.Seq = uint64(*f.next) //nolint:gosec // the script's own number
+		if ev.Seq == 1 {
+			ev.Prev = event.Hash{} // what begins a chain has nothing before it
+		}
 	}
 	if *f.hub != "" {
 		ev.Audience = *f.hub
+	}
+	if *f.id != "" {
+		id, err := uuid.Parse(*f.id)
+		if err != nil {
+			return err
+		}
+		ev.ID = id
 	}
 	ev.Time = time.Now().Add(-*f.age)
 	return nil
@@ -225,8 +239,13 @@ func serviceOf(kind string) string {
 	return map[string]string{"person": "people", "share": "shares", "room": "rooms"}[prefix]
 }
 
-// argument is an argument's text, or with @ in front the content of a file.
+// argument is an argument's text, with @ in front the content of a file, or with q: in front
+// what is Go-quoted.
 func argument(text string) ([]byte, error) {
+	if quoted, is := strings.CutPrefix(text, "q:"); is {
+		plain, err := strconv.Unquote(quoted)
+		return []byte(plain), err
+	}
 	if name, file := strings.CutPrefix(text, "@"); file {
 		return os.ReadFile(name)
 	}

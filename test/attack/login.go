@@ -3,6 +3,7 @@ package attack
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,46 +23,30 @@ type line struct {
 	refused []error
 }
 
-// dial connects as the flag -login says:
-//
-//	own           to one's own account, with the device token
-//	wide          to one's own account, with a token that one signed oneself and that
-//	              allows everything: the identity is the account's key
-//	creds:FILE    with a creds file
-//	rooms:ID,ID   to ROOMS through the callout, as a client does
-//	user:TEXT     through the callout, with TEXT as user field and one's own signature
-//	invite:CODE   through the callout, as a newcomer
-//	sentinel      with the hub's sentinel and a signature, and no user field
-//	nothing       with no JWT at all
-//	token:FILE    with the device token of another's profile.json and one's own key
-//	posing:A      with a token for account A that one signed oneself
-func (c *call) dial() (*line, error) {
+// dial connects as the flag -login says: see credentials.
+func (c *call) dial() (*line, error) { return c.dialThrough("") }
+
+// dialThrough connects through the WebSocket at an origin, if there is one.
+func (c *call) dialThrough(origin string) (*line, error) {
 	at, err := where(c.ctx)
 	if err != nil {
 		return nil, err
 	}
-	kind, rest, _ := strings.Cut(*c.login, ":")
-	var options []nats.Option
-	var prefix string
-	switch kind {
-	case "nothing":
-	case "creds":
-		options = append(options, nats.UserCredentials(rest))
-	case "invite":
-		options, prefix, err = asNewcomer(rest, at.document.Sentinel)
-	default:
-		options, prefix, err = asMember(kind, rest, at.document.Sentinel)
-	}
+	with, err := credentialsFor(*c.login, at)
 	if err != nil {
 		return nil, err
 	}
-	return connectTo(at.document.NATS[0], prefix, options...)
+	if host, found := strings.CutPrefix(origin, "http://"); found {
+		return connectTo("ws://"+host, with.inbox, append(with.options(), nats.ProxyPath(at.document.WebSocket))...)
+	}
+	return connectTo(at.document.NATS[0], with.inbox, with.options()...)
 }
 
 // connectTo connects once and never again: who is thrown out stays out.
 func connectTo(address, prefix string, options ...nats.Option) (*line, error) {
 	l := &line{inbox: prefix}
-	options = append(options, nats.NoReconnect(), nats.Timeout(20*time.Second), nats.Name("attack"),
+	options = append([]nats.Option{nats.Name("attack")}, options...)
+	options = append(options, nats.NoReconnect(), nats.Timeout(20*time.Second),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.note(err) }))
 	if prefix != "" {
 		options = append(options, nats.CustomInboxPrefix(prefix))
@@ -73,48 +58,115 @@ func connectTo(address, prefix string, options ...nats.Option) (*line, error) {
 	return l, nil
 }
 
-func asNewcomer(code, sentinel string) ([]nats.Option, string, error) {
-	invite, err := inviteOf(code)
-	if err != nil {
-		return nil, "", err
-	}
-	key := invite.Key()
-	return []nats.Option{userJWT(sentinel, key), nats.UserInfo("admit "+key.String(), "")},
-		trust.InboxPrefix(key.Public()), nil
+// credentials are what a connection says of itself. What is empty is not said.
+type credentials struct {
+	file  string // a creds file, instead of all the others
+	token string // user JWT
+	user  string
+	word  string // the token field, where the cookie of a browser ends up
+	name  string
+	key   *trust.KeyPair // signs the nonce
+	inbox string         // the prefix that goes with it
 }
 
-func asMember(kind, rest, sentinel string) ([]nats.Option, string, error) {
+func (w *credentials) options() []nats.Option {
+	if w.file != "" {
+		return []nats.Option{nats.UserCredentials(w.file)}
+	}
+	var options []nats.Option
+	if w.token != "" {
+		options = append(options, userJWT(w.token, w.key))
+	}
+	if w.user != "" {
+		options = append(options, nats.UserInfo(w.user, ""))
+	}
+	if w.word != "" {
+		options = append(options, nats.Token(w.word))
+	}
+	if w.name != "" {
+		options = append(options, nats.Name(w.name))
+	}
+	return options
+}
+
+// credentialsFor reads a login:
+//
+//	own           to one's own account, with the device token
+//	wide          to one's own account, with a token that one signed oneself and that
+//	              allows everything: the identity is the account's key
+//	creds:FILE    with a creds file
+//	rooms:ID,ID   to ROOMS through the callout, as a client does
+//	user:TEXT     through the callout, with TEXT as user field and one's own signature
+//	name:TEXT     to ROOMS, and the program calls itself TEXT (Go-quoted)
+//	cookie:TEXT   with the sentinel and TEXT as the session cookie of a browser
+//	invite:CODE   through the callout, as a newcomer
+//	code:CODE     through the callout, as one who comes back with a recovery code
+//	sentinel      with the hub's sentinel and a signature, and no user field
+//	nothing       with no JWT at all
+//	token:FILE    with the device token of another's profile.json and one's own key
+//	posing:A      with a token for account A that one signed oneself
+func credentialsFor(login string, at *site) (*credentials, error) {
+	kind, rest, _ := strings.Cut(login, ":")
+	switch kind {
+	case "nothing":
+		return new(credentials), nil
+	case "creds":
+		return &credentials{file: rest}, nil
+	case "invite":
+		invite, err := inviteOf(rest)
+		if err != nil {
+			return nil, err
+		}
+		return forKey("admit", invite.Key(), at), nil
+	case "code":
+		code, err := trust.ParseRecovery(rest)
+		if err != nil {
+			return nil, err
+		}
+		return forKey("recover", code.Key(), at), nil
+	}
 	s, err := me()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	prefix := trust.InboxPrefix(s.device.Public())
-	token, user := sentinel, ""
+	w := &credentials{token: at.document.Sentinel, key: s.device, inbox: trust.InboxPrefix(s.device.Public())}
+	return w, w.asMember(s, kind, rest)
+}
+
+// forKey is who comes to account HUB: the key is all that there is.
+func forKey(what string, key *trust.KeyPair, at *site) *credentials {
+	return &credentials{
+		token: at.document.Sentinel, user: what + " " + key.String(), key: key, inbox: trust.InboxPrefix(key.Public()),
+	}
+}
+
+func (w *credentials) asMember(s *self, kind, rest string) (err error) {
 	switch kind {
 	case "own":
-		token = s.settings.Token
+		w.token = s.settings.Token
 	case "wide":
-		token, err = s.wideToken("")
+		w.token, err = s.wideToken("")
 	case "posing":
-		token, err = s.wideToken(rest)
+		w.token, err = s.wideToken(rest)
 	case "token":
 		var other *self
 		if other, err = readSelf(rest); err == nil {
-			token = other.settings.Token
+			w.token = other.settings.Token
 		}
 	case "rooms":
-		user = "rooms " + s.device.String() + " " + rest
+		w.user = "rooms " + s.device.String() + " " + rest
 	case "user":
-		user = rest
+		w.user = rest
+	case "name":
+		w.user = "rooms " + s.device.String() + " "
+		w.name, err = strconv.Unquote(rest)
+	case "cookie":
+		w.word = rest
 	case "sentinel":
 	default:
-		return nil, "", fmt.Errorf("%w: there is no login %q", errUsage, kind)
+		return fmt.Errorf("%w: there is no login %q", errUsage, kind)
 	}
-	options := []nats.Option{userJWT(token, s.device)}
-	if user != "" {
-		options = append(options, nats.UserInfo(user, ""))
-	}
-	return options, prefix, err
+	return err
 }
 
 func userJWT(token string, key *trust.KeyPair) nats.Option {

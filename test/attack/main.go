@@ -6,7 +6,8 @@
 // Every verb does one thing, says what came of it on standard output and ends with status
 // 0; when it was refused, it says by what on standard error and ends with status 1. So the
 // same verb shows an attack that fails, and beside it that somebody entitled succeeds.
-// Status 2 is a wrong call.
+// Status 2 is a wrong call, status 3 an attack that could not be carried out. As neither
+// shows anything, both leave a note in $WORK by which the script fails, whatever it expects.
 //
 // It is part of the tests and of nothing else.
 package attack
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -65,6 +67,17 @@ func verbs() map[string]verb {
 		"admit":     {"admit [flags] CODE HANDLE", false, admit},
 		"lineage":   {"lineage N PREFIX", false, lineage},
 		"flood":     {"flood shares|devices|invites|rooms|reads|answers N MORE", false, flood},
+		"backup":    {"backup [-under KEY] [-cosign WHO] CODE", false, backup},
+		"fetch":     {"fetch [-key KEY] CODE", false, fetch},
+		"code-key":  {"code-key CODE", false, codeKey},
+		"device":    {"device [-how HOW] [-keep DIR] NAME", false, bringDevice},
+		"account":   {"account ACCOUNT SUBJECT", false, accountJWT},
+		"web":       {"web HUB_URL GO-QUOTED-BYTES", false, web},
+		"crowd":     {"crowd N URL", true, crowd},
+		"part":      {"part TARGET FILE", false, partName},
+		"repeat":    {"repeat [-into ROOM] [-header K:V] ROOM ID", false, repeat},
+		"raw":       {"raw STEP...", false, raw},
+		"hold":      {"hold [-deaf] STEP...", true, hold},
 		"socket":    {"socket [-origin ORIGIN] HUB_URL", false, socket},
 		"brief":     {"brief LIFE", false, brief},
 		"rig":       {"rig HUB-DATA BUCKET KEY OLD NEW", false, rig},
@@ -84,11 +97,26 @@ func Main() int {
 	case err == nil:
 		return 0
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, err)
-		return 2
+		return blunder(2, err)
+	case !errors.Is(err, errRefused):
+		return blunder(3, err)
 	}
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// Blunders is the file in $WORK that says what went wrong with the attacker's program.
+const Blunders = ".blunders"
+
+func blunder(status int, err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	file, openErr := os.OpenFile(filepath.Join(os.Getenv("WORK"), Blunders), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if openErr != nil {
+		return status
+	}
+	defer file.Close()
+	fmt.Fprintf(file, "attack %q: %v\n", os.Args[1:], err)
+	return status
 }
 
 func run(ctx context.Context, args []string) error {

@@ -25,6 +25,10 @@ type asking struct {
 	until   *string
 	hub     *string
 	replay  *bool
+	index   *int
+	count   *int
+	keep    *string
+	use     *string
 
 	owner, catalog, grant, entry string
 }
@@ -48,6 +52,10 @@ func (c *call) asking() *asking {
 		until:   c.flags.String("until", "", "after the first block wait for this file to be there"),
 		hub:     c.flags.String("for-hub", "", "the hub that the request names"),
 		replay:  c.flags.Bool("replay", false, "send the read of the first block a second time"),
+		index:   c.flags.Int("index", -1, "read this block alone"),
+		count:   c.flags.Int("count", 1, "with -index: how often"),
+		keep:    c.flags.String("keep", "", "write what opens the transfer to this file"),
+		use:     c.flags.String("use", "", "read with what such a file holds, instead of opening a transfer"),
 	}
 }
 
@@ -74,6 +82,9 @@ func open(c *call) error {
 		return err
 	}
 	defer nc.Close()
+	if *a.use != "" {
+		return a.readAsAnother(nc)
+	}
 	xkey := trust.NewXKey()
 	ev, err := a.event(nc, s, xkey)
 	if err != nil {
@@ -86,6 +97,12 @@ func open(c *call) error {
 		}
 	}
 	report("opened %d bytes", answer.Size)
+	if *a.keep != "" {
+		return keepTicket(*a.keep, ticket{ev.SignedHash(), *answer})
+	}
+	if *a.index >= 0 {
+		return a.readBlock(nc, ticket{ev.SignedHash(), *answer})
+	}
 	if *a.out == "" {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type ownerFlags struct {
 	liar     *bool
 	empty    *bool
 	other    *string
+	says     *string
 }
 
 // moving is a transfer that is under way.
@@ -48,6 +50,7 @@ func own(c *call) error {
 		liar:     c.flags.Bool("liar", false, "what is sent is not what the listing says, and claims to be"),
 		empty:    c.flags.Bool("silent", false, "answer no read"),
 		other:    c.flags.String("other", "", "answer with another open's hash"),
+		says:     c.flags.String("says", "", "refuse everything with these words (Go-quoted)"),
 	}
 	if err := c.parse(3, 3); err != nil {
 		return err
@@ -120,6 +123,9 @@ func (o *owner) hear(msg *nats.Msg) {
 }
 
 func (o *owner) open(msg *nats.Msg) error {
+	if *o.flags.says != "" {
+		return o.refuse(msg)
+	}
 	ev, err := event.Decode(msg.Data)
 	if err != nil {
 		return err
@@ -152,6 +158,22 @@ func (o *owner) open(msg *nats.Msg) error {
 	}
 	o.moving[id] = m
 	return o.send(msg, ev, wish, answer)
+}
+
+// refuse answers with words of one's own.
+func (o *owner) refuse(msg *nats.Msg) error {
+	words, err := strconv.Unquote(*o.flags.says)
+	if err != nil {
+		return err
+	}
+	data, err := seal.Reason{Code: seal.CodeRefused, Message: words}.AppendPlain(nil)
+	if err != nil {
+		return err
+	}
+	if err := msg.Respond(data); err != nil {
+		return err
+	}
+	return msg.Respond(nil)
 }
 
 func (o *owner) answer(ev *event.Event, wish seal.Request, data []byte, tree *seal.Tree) (*seal.Answer, *moving, error) {

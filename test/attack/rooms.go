@@ -240,9 +240,13 @@ func (m *message) seal(c *call, s *self, room string) ([]byte, error) {
 		Author: s.author, Type: "room.message", Subject: "room." + room + ".say." + *m.subject,
 		Audience: at.id, Head: h.Head,
 	}
+	text, err := argument(c.arg(1))
+	if err != nil {
+		return nil, err
+	}
 	if ev.Body, err = trust.Canonical(struct {
 		Text string `json:"text"`
-	}{c.arg(1)}); err != nil {
+	}{strings.TrimSuffix(string(text), "\n")}); err != nil {
 		return nil, err
 	}
 	if err := m.forged.alter(ev); err != nil {

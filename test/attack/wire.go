@@ -36,10 +36,11 @@ func (h headers) on(msg *nats.Msg) *nats.Msg {
 
 // connect logs in, and shows what the server says of the connection.
 func connect(c *call) error {
+	socket := c.flags.String("socket", "", "through the WebSocket of the hub at this origin")
 	if err := c.parse(0, 0); err != nil {
 		return err
 	}
-	nc, err := c.dial()
+	nc, err := c.dialThrough(*socket)
 	if err != nil {
 		return err
 	}
@@ -49,6 +50,7 @@ func connect(c *call) error {
 }
 
 func subscribe(c *call) error {
+	queue := c.flags.String("queue", "", "the queue group to join")
 	if err := c.parse(1, 1); err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func subscribe(c *call) error {
 		return err
 	}
 	defer nc.Close()
-	if _, err := nc.SubscribeSync(c.arg(0)); err != nil {
+	if _, err := nc.QueueSubscribeSync(c.arg(0), *queue); err != nil {
 		return err
 	}
 	if err := nc.settle(); err != nil {
@@ -69,6 +71,7 @@ func subscribe(c *call) error {
 
 // listen shows every message that comes, until it is interrupted or thrown out.
 func listen(c *call) error {
+	queue := c.flags.String("queue", "", "the queue group to join")
 	if err := c.parse(1, -1); err != nil {
 		return err
 	}
@@ -80,7 +83,7 @@ func listen(c *call) error {
 	gone := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(gone) })
 	for _, subject := range c.args {
-		_, err := nc.Subscribe(subject, func(msg *nats.Msg) {
+		_, err := nc.QueueSubscribe(subject, *queue, func(msg *nats.Msg) {
 			report("heard %s %q %q", msg.Subject, msg.Header, msg.Data)
 		})
 		if err != nil {

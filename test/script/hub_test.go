@@ -58,7 +58,11 @@ func hubOf(ts *testscript.TestScript, name string) *hub {
 }
 
 func (h *hub) start(ts *testscript.TestScript) {
-	t := launch(ts, h.name, []string{"keyhall", "up", "--json", "--data", h.data, "--http", h.http, "--nats", h.nats})
+	command := []string{"keyhall", "up", "--json", "--data", h.data, "--http", h.http, "--nats", h.nats}
+	if level := ts.Getenv("HUB_LOG"); level != "" {
+		command = append(command, "--log-level", level)
+	}
+	t := launch(ts, h.name, command)
 	ts.Defer(func() { h.checkEnd(stageOf(ts)) })
 	came := eventually(func() bool { return strings.HasSuffix(read(t.out), "}\n") || !t.running() })
 	var line ready

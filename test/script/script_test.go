@@ -5,7 +5,8 @@
 // attacker's (package test/attack). The other commands beyond testscript's own are:
 //
 //	hub start|stop|kill|restart [NAME]   a hub with its data in $WORK/NAME; sets $HUB, $HUB_NATS,
-//	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …)
+//	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …); it
+//	                                     logs at level $HUB_LOG, if that is set
 //	as NAME                              from here on with the profile of NAME
 //	members NAME...                      they join; the first by the host's invite
 //	start NAME COMMAND...                run in the background, output to $WORK/.log
@@ -78,7 +79,9 @@ func setup(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	// Built to look for data races, every program would wait a second before it ends.
 	env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
-	env.Values[stageKey{}] = newStage(env.T().(testing.TB), env.WorkDir)
+	s := newStage(env.T().(testing.TB), env.WorkDir)
+	env.Values[stageKey{}] = s
+	env.Defer(s.checkBlunders)
 	return os.MkdirAll(home, 0o700)
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyhall.dev/keyhall/test/attack"
 )
 
 // patience bounds everything that a script waits for; it is no measure of anything.
@@ -39,6 +41,14 @@ func (s *stage) path(parts ...string) string {
 type errUnknownCondition string
 
 func (e errUnknownCondition) Error() string { return fmt.Sprintf("unknown condition %q", string(e)) }
+
+// checkBlunders fails a script in which the attacker's program did not do what it was told:
+// an attack that was never made was not refused.
+func (s *stage) checkBlunders() {
+	if blunders := read(s.path(attack.Blunders)); blunders != "" && !s.t.Failed() {
+		s.t.Errorf("not an attack:\n%s", blunders)
+	}
+}
 
 // need ends the script with the usage of a command unless it has so many arguments.
 func need(ts *testscript.TestScript, args []string, least, most int, usage string) {

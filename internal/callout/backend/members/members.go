@@ -30,12 +30,10 @@ import (
 const (
 	maxRooms      = 64 // rooms of one connection
 	admissionTime = 5 * time.Minute
-	admissionSize = 8 << 10 // bytes of an admission
-	recoverySize  = 1 << 10 // bytes of a request for a backup
-	subscriptions = 2*maxRooms + 16
 )
 
-// Backend implements callout.Authorizer.
+// Backend implements callout.Authorizer. Its grants hold no limits: those of the accounts
+// count.
 type Backend struct {
 	People   *people.View
 	Rooms    *rooms.View
@@ -87,11 +85,9 @@ func (b *Backend) newcomer(ctx context.Context, invite, rest string) (*callout.G
 	}
 	return &callout.Grant{
 		Account: b.HubAccount, Signer: b.HubSigner, Name: "newcomer " + invite,
-		Publish:          callout.Subjects{Allow: []string{"admission." + invite + ".admit"}},
-		Subscribe:        callout.Subjects{Allow: []string{inbox(invite)}},
-		Expires:          now.Add(admissionTime),
-		MaxPayload:       admissionSize,
-		MaxSubscriptions: 4,
+		Publish:   callout.Subjects{Allow: []string{"admission." + invite + ".admit"}},
+		Subscribe: callout.Subjects{Allow: []string{inbox(invite)}},
+		Expires:   now.Add(admissionTime),
 	}, nil
 }
 
@@ -106,11 +102,9 @@ func (b *Backend) returner(ctx context.Context, key, rest string) (*callout.Gran
 	}
 	return &callout.Grant{
 		Account: b.HubAccount, Signer: b.HubSigner, Name: "returner " + key,
-		Publish:          callout.Subjects{Allow: []string{"recovery." + key + ".get"}},
-		Subscribe:        callout.Subjects{Allow: []string{inbox(key)}},
-		Expires:          time.Now().Add(admissionTime),
-		MaxPayload:       recoverySize,
-		MaxSubscriptions: 4,
+		Publish:   callout.Subjects{Allow: []string{"recovery." + key + ".get"}},
+		Subscribe: callout.Subjects{Allow: []string{inbox(key)}},
+		Expires:   time.Now().Add(admissionTime),
 	}, nil
 }
 
@@ -144,10 +138,8 @@ func (b *Backend) member(ctx context.Context, r *callout.Request, device, list s
 	}
 	grant := &callout.Grant{
 		Account: b.RoomsAccount, Signer: b.RoomsSigner, Name: person.State.Account,
-		Subscribe:        callout.Subjects{Allow: []string{inbox(device)}},
-		Expires:          now.Add(sessions.Life),
-		MaxPayload:       rooms.MaxMessage,
-		MaxSubscriptions: subscriptions,
+		Subscribe: callout.Subjects{Allow: []string{inbox(device)}},
+		Expires:   earlier(now.Add(sessions.Life), fact.Expires),
 	}
 	for _, id := range ids {
 		if err := b.enter(ctx, grant, id, person, now); err != nil {
@@ -177,10 +169,17 @@ func (b *Backend) enter(
 	if role.MayWrite() {
 		grant.Publish.Allow = append(grant.Publish.Allow, "room."+id+".say."+person.State.Account)
 	}
-	if ends := room.State.Expires(person.State.Account); !ends.IsZero() && ends.Before(grant.Expires) {
-		grant.Expires = ends
+	if ends := room.State.Expires(person.State.Account); !ends.IsZero() {
+		grant.Expires = earlier(grant.Expires, ends)
 	}
 	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func roomIDs(list string) ([]string, error) {
