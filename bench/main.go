@@ -39,6 +39,7 @@ func groups() []group {
 		{[]string{"say-p50", "say-p99"}, say},
 		{eventRows(), eventCrypto},
 		{[]string{"event-batch", "event-merkle"}, eventBatch},
+		{[]string{"event-e2e", "event-e2e-batch"}, eventStream},
 		{[]string{"get-small"}, getSmall},
 		{[]string{"get-1g", "get-1g-memory-owner", "get-1g-memory-reader"}, getLarge},
 	}
