@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/google/uuid"
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,26 +27,23 @@ const (
 // eventStream is the time from a publisher to a durable subscriber through JetStream: each
 // event acknowledged by the stream before the next, handled, and acknowledged by its reader;
 // then the same a hundred at a time, under one signature. Beside them the same messages
-// without being events. Server and clients are in this process on both sides.
+// without being events. The server is another process, as it always is.
 func eventStream(ctx context.Context, s *stage) (results []Result, err error) {
 	note(s.log, "event-e2e: %d × %d events of 1 KiB", s.runs, e2eCount)
 	dir, err := os.MkdirTemp(s.dir, "stream-")
 	if err != nil {
 		return nil, err
 	}
-	server, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
-	})
+	server, err := start(ctx, nil, s.self, serverCommand, dir)
 	if err != nil {
 		return nil, err
 	}
-	server.Start()
-	defer server.WaitForShutdown()
-	defer server.Shutdown()
-	if !server.ReadyForConnections(e2eStart) {
-		return nil, errors.New("the NATS server does not come up")
+	defer func() { err = errors.Join(err, server.stop()) }()
+	url, err := server.firstLine(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r := &relay{url: server.ClientURL(), body: make([]byte, batchBody)}
+	r := &relay{url: url, body: make([]byte, batchBody)}
 	if r.publisher, err = newPublisher(); err != nil {
 		return nil, err
 	}
@@ -65,6 +63,31 @@ func eventStream(ctx context.Context, s *stage) (results []Result, err error) {
 		compared("event-e2e", "events/s", values[0], values[1], false, e2eFloor),
 		compared("event-e2e-batch", "events/s", values[2], values[3], false, noLimit),
 	}, nil
+}
+
+// serverCommand makes this program a NATS server and nothing else, which keeps its streams in
+// a folder and prints its address.
+const serverCommand = "nats-server"
+
+func serverMain(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: bench nats-server DIR")
+	}
+	server, err := natsserver.NewServer(&natsserver.Options{
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: args[0], NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		return err
+	}
+	server.Start()
+	defer server.WaitForShutdown()
+	defer server.Shutdown()
+	if !server.ReadyForConnections(e2eStart) {
+		return errors.New("the NATS server does not come up")
+	}
+	fmt.Println(server.ClientURL())
+	<-ctx.Done()
+	return nil
 }
 
 // relay is a way from publishers to a subscriber.
@@ -225,7 +248,11 @@ func (r *relay) publishEvents(ctx context.Context, h *hop) error {
 
 func (r *relay) publishPlain(ctx context.Context, h *hop) error {
 	for range e2eCount {
-		if _, err := h.js.Publish(ctx, h.subject, r.body); err != nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		if _, err := h.js.Publish(ctx, h.subject, r.body, jetstream.WithMsgID(id.String())); err != nil {
 			return err
 		}
 	}
@@ -249,7 +276,11 @@ func (r *relay) publishBatches(ctx context.Context, h *hop) error {
 func (r *relay) publishTogether(ctx context.Context, h *hop) error {
 	for range e2eCount / e2eTogether {
 		for range e2eTogether {
-			if _, err := h.js.PublishAsync(h.subject, r.body); err != nil {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return err
+			}
+			if _, err := h.js.PublishAsync(h.subject, r.body, jetstream.WithMsgID(id.String())); err != nil {
 				return err
 			}
 		}

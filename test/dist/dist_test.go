@@ -20,11 +20,13 @@ import (
 	"testing"
 )
 
+const goos, goarch = runtime.GOOS, runtime.GOARCH
+
 var cold = flag.Bool("cold", false, "build everything anew, twice")
 
 func TestABinaryIsTheSameFromAnywhere(t *testing.T) {
 	here, there := copied(t, "keyhall"), copied(t, filepath.Join("another", "place"))
-	name := "keyhall-" + runtime.GOOS + "-" + runtime.GOARCH
+	name := thisBinary()
 	first := build(t, here, name, nil)
 	second := build(t, there, name, []string{"TZ=Pacific/Auckland", "LC_ALL=C", "HOME=" + t.TempDir(), "USER=somebody"})
 	if !bytes.Equal(first, second) {
@@ -43,7 +45,7 @@ func TestABinaryIsTheSameFromAnywhere(t *testing.T) {
 	if output, err := exec.Command(filepath.Join(here, "bin", "dist", name), "version").CombinedOutput(); err != nil {
 		t.Errorf("it does not run: %v\n%s", err, output)
 	}
-	if runtime.GOOS == "linux" {
+	if goos == "linux" {
 		needsNothing(t, first)
 	}
 }
