@@ -162,7 +162,7 @@ func readValue(decoder *json.Decoder, depth int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if depth == 0 {
+	if _, deeper := token.(json.Delim); deeper && depth == 0 {
 		return nil, errors.New("too deep")
 	}
 	switch token {

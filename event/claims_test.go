@@ -127,3 +127,18 @@ func currentEpoch(t *testing.T, p *private) string {
 	}
 	return e.Epoch.String()
 }
+
+func TestAContentTypeIsAMediaTypeInAnyProgram(t *testing.T) {
+	for text, good := range map[string]bool{
+		"text/plain": true, "text/plain; charset=utf-8": true, "text/plain;charset=utf-8": true, "a/b ; c=d  ;e=\"f g\"": true,
+		"application/vnd.a+json": true, "a/b;c=\"\"": true, "a/" + strings.Repeat("b", 98): true,
+		"text": false, "text/": false, "/plain": false, "text/plain ": false, " text/plain": false, "text/plain;": false,
+		"text/plain;a": false, "text/plain;a=": false, "text/plain;a=\"b": false, "a/b;c=\"d\\\"e\"": false, "a/b;c=\"d\ne\"": false,
+		"a/b;;c=d": false, "a/b c": false, "a/b/c": false, "a/\u00e4": false, "a/b;c=\"\u00e4\"": false, "a/" + strings.Repeat("b", 99): false,
+	} {
+		err := (&event.Event{Author: trust.PublicKey{1}, Type: "x", Subject: "x", Content: text}).Sign(trust.NewKeyPair(trust.Device))
+		if good != (err == nil) || (err != nil && !errors.Is(err, event.ErrMalformed)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -20,7 +20,7 @@ func (e *Event) Encode() []byte { return append(e.envelope(), e.Body...) }
 func (e *Event) EncodeWithheld() []byte { return e.envelope() }
 
 func (e *Event) envelope() []byte {
-	token := e.appendToken(nil, e.bodyHash)
+	token := e.appendToken(make([]byte, 0, e.tokenSize()), e.bodyHash)
 	if e.batch != nil {
 		return e.batch.appendEnvelope(make([]byte, 0, batchHead+len(token)+batchFixed+32*len(e.batch.path)+len(e.Body)), token)
 	}

@@ -109,36 +109,63 @@ func percentEncode(text string) string {
 // ReadMsg reads a message in either form. It verifies nothing but that everything in it is
 // there once and says what the event's token says. Errors match ErrMalformed, or
 // ErrNotMeant for the message of another subject.
-func ReadMsg(msg *nats.Msg) (*Envelope, error) {
-	v := new(Envelope)
-	var err error
-	if _, headers := msg.Header[headerVersion]; headers {
-		v.Event, err = readHeaders(msg)
-	} else {
-		v.Event, err = DecodeAny(msg.Data)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := v.Event.checkHeaders(msg.Header); err != nil {
-		return nil, err
-	}
-	if v.Event.Subject != msg.Subject {
-		return nil, fmt.Errorf("%w: its subject is %q", ErrNotMeant, v.Event.Subject)
-	}
-	return v, v.readBeside(msg.Header)
+func ReadMsg(msg *nats.Msg) (*Envelope, error) { return readMsg(msg).whole() }
+
+// reading is what can be read of something that is to be an event, and everything that is
+// wrong with its form, in the order in which it was found.
+type reading struct {
+	Envelope // Event is nil where nothing of it can be read
+	problems []error
 }
 
+func (r *reading) note(err error) {
+	if err != nil {
+		r.problems = append(r.problems, err)
+	}
+}
+
+// whole is the envelope, if nothing is wrong with its form.
+func (r *reading) whole() (*Envelope, error) {
+	if len(r.problems) > 0 {
+		return nil, r.problems[0]
+	}
+	return &r.Envelope, nil
+}
+
+func readMsg(msg *nats.Msg) *reading {
+	r := new(reading)
+	var err error
+	if _, headers := msg.Header[headerVersion]; headers {
+		r.Event, err = readHeaders(msg)
+	} else {
+		r.Event, err = DecodeAny(msg.Data)
+	}
+	r.note(err)
+	if r.Event != nil {
+		r.note(r.Event.checkHeaders(msg.Header))
+		if r.Event.Subject != msg.Subject {
+			r.note(fmt.Errorf("%w: its subject is %q", ErrNotMeant, r.Event.Subject))
+		}
+	}
+	r.note(r.readBeside(msg.Header))
+	return r
+}
+
+// readHeaders reads an event whose token is in a header. Beside an error it returns what it
+// could read.
 func readHeaders(msg *nats.Msg) (*Event, error) {
 	token, err := once(msg.Header, headerToken)
 	if err != nil {
 		return nil, err
 	}
 	e, err := decodeEnvelope(token)
-	if err != nil {
+	if e == nil {
 		return nil, err
 	}
 	e.Body = msg.Data
+	if err != nil {
+		return e, err
+	}
 	return e, e.checkBounds()
 }
 
@@ -178,7 +205,7 @@ func (v *Envelope) readBeside(header nats.Header) error {
 	case inline == byHash:
 		return fmt.Errorf("%w: an access token or the hash of one, and not both", ErrMalformed)
 	case inline:
-		if v.Access, err = once(header, headerAccess); err != nil || len(v.Access) > MaxAccess {
+		if v.Access, err = once(header, headerAccess); err != nil || v.Access == "" || len(v.Access) > MaxAccess {
 			return fmt.Errorf("%w: header %q", ErrMalformed, headerAccess)
 		}
 		v.Which = accessHash(v.Access)
@@ -197,7 +224,12 @@ func (v *Envelope) readBeside(header nats.Header) error {
 			return err
 		}
 	}
-	if v.Event.Cause.IsZero() != (len(v.Trail) == 0) {
+	return v.checkTrail()
+}
+
+// checkTrail returns an error unless the event has a trail where it needs one.
+func (v *Envelope) checkTrail() error {
+	if v.Event != nil && v.Event.Cause.IsZero() != (len(v.Trail) == 0) {
 		return fmt.Errorf("%w is not there, or is not its own", ErrTrail)
 	}
 	return nil

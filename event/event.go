@@ -26,6 +26,7 @@ const (
 	maxToken    = fixedToken + 2 + maxType + 2 + maxSubject + 2 + maxAudience + maxExtra
 	version     = 1
 	signature   = 64
+	labelRoom   = 32
 )
 
 // MaxEncoded is the most bytes the compact form of an event has.
@@ -178,8 +179,8 @@ func (e *Event) CoSign(key *trust.KeyPair) error {
 // Check verifies the body's hash and the device's signature. Whether the device is the
 // author's, the caller knows.
 func (e *Event) Check() error {
-	if e.Digest.sum(e.Body) != e.bodyHash {
-		return ErrBody
+	if err := e.checkBody(); err != nil {
+		return err
 	}
 	return e.CheckWithheld()
 }
@@ -247,7 +248,21 @@ func (e *Event) SignedHash() [32]byte {
 
 // signed is what signatures cover: the label and the token.
 func (e *Event) signed() []byte {
-	return e.appendToken(trust.Label("event"), e.bodyHash)
+	return e.statement("event", e.bodyHash)
+}
+
+// statement is the label of a kind and the token.
+func (e *Event) statement(kind string, bodyHash [32]byte) []byte {
+	return e.appendToken(trust.AppendLabel(make([]byte, 0, labelRoom+e.tokenSize()), kind), bodyHash)
+}
+
+// tokenSize is about how many bytes the token has, and not fewer.
+func (e *Event) tokenSize() int {
+	size := fixedToken + 6 + len(e.Type) + len(e.Subject) + len(e.Audience)
+	if !e.Cause.IsZero() || e.Digest != SHA256 || e.Content != "" || e.Receipt != "" {
+		size += 4*3 + len(e.Cause) + 1 + len(e.Content) + len(e.Receipt)
+	}
+	return size
 }
 
 func (e *Event) appendToken(b []byte, bodyHash [32]byte) []byte {

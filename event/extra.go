@@ -3,7 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"fmt"
-	"mime"
+	"strings"
 )
 
 // The fields that a token has beyond the fixed ones, in this order, each only where it says
@@ -80,16 +80,56 @@ func (e *Event) checkExtra() error {
 	return nil
 }
 
-// validContent reports whether text is a media type, of visible ASCII and bounded length.
+// validContent reports whether text is a media type of bounded length: type and subtype,
+// and parameters behind semicolons, as RFC 9110 has them, but with nothing escaped.
 func validContent(text string) bool {
-	if len(text) > maxContent {
-		return false
+	rest, ok := cutToken(text)
+	if ok {
+		rest, ok = strings.CutPrefix(rest, "/")
 	}
-	for _, c := range []byte(text) {
-		if c < ' ' || c > '~' {
-			return false
+	if ok {
+		rest, ok = cutToken(rest)
+	}
+	for ok && rest != "" {
+		rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), ";")
+		if ok {
+			rest, ok = cutParameter(strings.TrimLeft(rest, " "))
 		}
 	}
-	_, _, err := mime.ParseMediaType(text)
-	return err == nil
+	return ok && len(text) <= maxContent
+}
+
+// cutParameter is what stands behind the parameter that text begins with.
+func cutParameter(text string) (rest string, ok bool) {
+	if rest, ok = cutToken(text); !ok {
+		return "", false
+	}
+	if rest, ok = strings.CutPrefix(rest, "="); !ok {
+		return "", false
+	}
+	quoted, is := strings.CutPrefix(rest, `"`)
+	if !is {
+		return cutToken(rest)
+	}
+	value, rest, ok := strings.Cut(quoted, `"`)
+	for _, c := range []byte(value) {
+		if c < ' ' || c > '~' || c == '\\' {
+			return "", false
+		}
+	}
+	return rest, ok
+}
+
+// cutToken is what stands behind the token that text begins with.
+func cutToken(text string) (rest string, ok bool) {
+	end := 0
+	for end < len(text) && isTokenByte(text[end]) {
+		end++
+	}
+	return text[end:], end > 0
+}
+
+func isTokenByte(c byte) bool {
+	letter := (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+	return letter || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

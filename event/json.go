@@ -46,32 +46,42 @@ func (v *Envelope) JSON() ([]byte, error) {
 
 // ReadJSON reads the JSON form. As ReadMsg, it verifies nothing but that everything is
 // there once and agrees. Errors match ErrMalformed.
-func ReadJSON(data []byte) (*Envelope, error) {
-	members, err := readMembers(data)
-	if err != nil {
-		return nil, err
+func ReadJSON(data []byte) (*Envelope, error) { return readJSON(data).whole() }
+
+func readJSON(data []byte) *reading {
+	r := new(reading)
+	members := readMembers(data, r.note)
+	if _, said := members["data"]; !said {
+		r.note(fmt.Errorf("%w: no data", ErrMalformed))
+	}
+	if trail, said := members["trail"]; said && trail == "" {
+		r.note(fmt.Errorf("%w: a trail of nothing", ErrMalformed))
 	}
 	e, err := decodeEnvelope(members["event_auth"])
-	if err != nil {
-		return nil, err
+	r.note(err)
+	if e != nil {
+		body, err := exactly(base64.StdEncoding, members["data"])
+		r.note(err)
+		r.Event, e.Body = e, body
+		if members["id"] != e.ID.String() {
+			r.note(fmt.Errorf("%w: its id is not the one that was signed", ErrMalformed))
+		}
 	}
-	if e.Body, err = exactly(base64.StdEncoding, members["data"]); err != nil {
-		return nil, err
+	if r.Access = members["jwt"]; r.Access != "" {
+		r.Which = accessHash(r.Access)
 	}
-	if members["id"] != e.ID.String() {
-		return nil, fmt.Errorf("%w: its id is not the one that was signed", ErrMalformed)
+	r.Trail, err = parseTrail(members["trail"])
+	r.note(err)
+	if r.Access == "" || len(r.Access) > MaxAccess {
+		r.note(fmt.Errorf("%w: jwt", ErrMalformed))
 	}
-	v := &Envelope{Event: e, Access: members["jwt"], Which: accessHash(members["jwt"])}
-	if v.Trail, err = parseTrail(members["trail"]); err != nil {
-		return nil, err
+	if err == nil {
+		r.note(r.checkTrail())
 	}
-	switch {
-	case v.Access == "" || len(v.Access) > MaxAccess:
-		return nil, fmt.Errorf("%w: jwt", ErrMalformed)
-	case e.Cause.IsZero() != (len(v.Trail) == 0):
-		return nil, fmt.Errorf("%w is not there, or is not its own", ErrTrail)
+	if r.Event != nil && len(r.problems) == 0 {
+		r.note(r.Event.checkBounds())
 	}
-	return v, e.checkBounds()
+	return r
 }
 
 // decodeEnvelope reads the text of an event's form without its body.
@@ -101,34 +111,44 @@ func exactly(encoding *base64.Encoding, text string) ([]byte, error) {
 }
 
 // readMembers reads an object of strings in which each of our members may be once, and no
-// other is: of two with one name, readers would take different ones.
-func readMembers(data []byte) (map[string]string, error) {
+// other is: of two with one name, readers would take different ones. It notes what is wrong
+// and goes on where it can.
+func readMembers(data []byte, note func(error)) map[string]string {
 	if len(data) > MaxJSON {
-		return nil, fmt.Errorf("%w: %d bytes", ErrMalformed, len(data))
+		note(fmt.Errorf("%w: %d bytes", ErrMalformed, len(data)))
+		return nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
-		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+		note(fmt.Errorf("%w: not a JSON object", ErrMalformed))
+		return nil
 	}
 	members := make(map[string]string)
 	for decoder.More() {
-		name, err := decoder.Token()
-		text, _ := name.(string)
-		if err != nil || !contains(jsonMembers, text) {
-			return nil, fmt.Errorf("%w: unknown member %.40q", ErrMalformed, text)
+		var value any
+		token, err := decoder.Token()
+		if err == nil {
+			err = decoder.Decode(&value)
 		}
-		value, err := decoder.Token()
-		content, isText := value.(string)
-		if _, twice := members[text]; err != nil || !isText || twice {
-			return nil, fmt.Errorf("%w: member %q", ErrMalformed, text)
+		name, _ := token.(string)
+		text, isText := value.(string)
+		_, twice := members[name]
+		switch {
+		case err != nil:
+			note(fmt.Errorf("%w: not a JSON object", ErrMalformed))
+			return members
+		case !contains(jsonMembers, name):
+			note(fmt.Errorf("%w: unknown member %.40q", ErrMalformed, name))
+		case !isText || twice:
+			note(fmt.Errorf("%w: member %q", ErrMalformed, name))
+		default:
+			members[name] = text
 		}
-		members[text] = content
 	}
 	if end, err := decoder.Token(); err != nil || end != json.Delim('}') {
-		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+		note(fmt.Errorf("%w: not a JSON object", ErrMalformed))
+	} else if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // EOF itself
+		note(fmt.Errorf("%w: something follows the JSON object", ErrMalformed))
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // EOF itself
-		return nil, fmt.Errorf("%w: something follows the JSON object", ErrMalformed)
-	}
-	return members, nil
+	return members
 }

@@ -168,16 +168,10 @@ type Moment struct {
 // access token is judged at the time of the event, so a reader that is late takes it too.
 // The error says which check failed.
 func (m *TokenManager) Check(e *Event, access *Access, at Moment) error {
-	if e.Digest != m.rules.Digest {
-		return fmt.Errorf("%w: %s, and %s is taken", ErrDigest, e.Digest, m.rules.Digest)
-	}
-	if e.Digest.sum(e.Body) != e.bodyHash {
-		return ErrBody
-	}
-	if err := m.checkSignature(e); err != nil {
+	if err := firstWrong(m.aboutBytes(e)); err != nil {
 		return err
 	}
-	return m.judge(e, access, at)
+	return firstWrong(m.aboutPublisher(e, access, at))
 }
 
 // CheckAll is Check of events that arrived together; the signatures among them are verified
@@ -189,11 +183,11 @@ func (m *TokenManager) CheckAll(events []*Event, access []*Access, at Moment) []
 func (m *TokenManager) checkAll(events []*Event, access []*Access, at func(int) Moment) []error {
 	errs := CheckAll(events)
 	for i, e := range events {
-		if e.Digest != m.rules.Digest {
-			errs[i] = fmt.Errorf("%w: %s, and %s is taken", ErrDigest, e.Digest, m.rules.Digest)
+		if err := m.checkDigest(e); err != nil {
+			errs[i] = err
 		}
 		if errs[i] == nil {
-			errs[i] = m.judge(e, access[i], at(i))
+			errs[i] = firstWrong(m.aboutPublisher(e, access[i], at(i)))
 		}
 	}
 	return errs
@@ -202,45 +196,22 @@ func (m *TokenManager) checkAll(events []*Event, access []*Access, at func(int) 
 // Verify verifies an envelope: the event as Check does, and its trail, link by link. Access
 // tokens that did not travel with it are asked of from, which may be nil.
 func (m *TokenManager) Verify(ctx context.Context, v *Envelope, at Moment, from AccessSource) error {
-	access, err := m.resolve(ctx, v.Access, v.Which, from)
-	if err != nil {
-		return err
-	}
-	if err := m.Check(v.Event, access, at); err != nil {
-		return err
-	}
-	return m.verifyTrail(ctx, v, from)
+	return firstWrong(m.verdicts(ctx, v, at, from))
 }
 
 func (m *TokenManager) verifyTrail(ctx context.Context, v *Envelope, from AccessSource) error {
-	if err := v.Trail.follow(v.Event, m.rules.Skew); err != nil {
-		return err
-	}
-	for i, link := range v.Trail {
-		access, err := m.resolve(ctx, "", link.Access, from)
-		if err == nil {
-			err = m.checkLink(link.Event, access)
-		}
-		if err != nil {
-			return fmt.Errorf("hop %d of its trail: %w", i+1, err)
-		}
-	}
-	return nil
+	return firstWrong(m.aboutTrail(ctx, v, from))
 }
 
-// checkLink judges an event of a trail: whoever made the next one had it before them in
-// time, or is not to be trusted either.
-func (m *TokenManager) checkLink(e *Event, access *Access) error {
-	if e.Digest != m.rules.Digest {
-		return fmt.Errorf("%w: %s, and %s is taken", ErrDigest, e.Digest, m.rules.Digest)
+// Receive verifies an envelope that came another way than to a Subscriber, in a file say:
+// so that something can come out of it (From).
+func (m *TokenManager) Receive(ctx context.Context, v *Envelope, at Moment, from AccessSource) (*Received, error) {
+	if err := m.Verify(ctx, v, at, from); err != nil {
+		return nil, err
 	}
-	if err := m.checkSignature(e); err != nil {
-		return err
-	}
-	if err := m.checkPublisher(e, access); err != nil {
-		return err
-	}
-	return m.checkRevoked(e, Moment{Stored: e.Time})
+	return &Received{
+		Event: v.Event, Data: v.Event.Body, Access: m.knownAccess(v.Which), Trail: v.Trail, Stored: at.Stored, which: v.Which, hash: v.Event.Hash(),
+	}, nil
 }
 
 // resolve is the access token that came inline, or the one with a hash.
@@ -250,6 +221,9 @@ func (m *TokenManager) resolve(ctx context.Context, inline string, hash Hash, fr
 	}
 	text := inline
 	if text == "" {
+		if hash.IsZero() {
+			return nil, fmt.Errorf("%w: there is none", ErrAccess)
+		}
 		if from == nil {
 			return nil, fmt.Errorf("%w: it travelled with an earlier event, and there is nobody to ask", ErrAccess)
 		}
@@ -294,34 +268,6 @@ func (m *TokenManager) checkSignature(e *Event) error {
 	}
 	m.roots[key] = true
 	return nil
-}
-
-// judge judges everything about an event but its body and signature.
-func (m *TokenManager) judge(e *Event, access *Access, at Moment) error {
-	if err := m.checkPublisher(e, access); err != nil {
-		return err
-	}
-	if err := m.checkRevoked(e, at); err != nil {
-		return err
-	}
-	if e.Audience != "" && !contains(m.rules.Is, e.Audience) {
-		return fmt.Errorf("%w: it is for %q", ErrNotMeant, e.Audience)
-	}
-	return m.checkTime(e, at)
-}
-
-// checkPublisher judges whether its publisher might publish when the event was made.
-func (m *TokenManager) checkPublisher(e *Event, access *Access) error {
-	if access == nil {
-		return fmt.Errorf("%w: there is none", ErrAccess)
-	}
-	if access.Device != e.Device || access.Account != e.Author {
-		return fmt.Errorf("%w: it is another publisher's", ErrAccess)
-	}
-	if err := m.believe(access); err != nil {
-		return err
-	}
-	return access.GoodAt(e.Time, m.rules.Skew)
 }
 
 // believe reports whether somebody who is trusted vouches for the account.

@@ -104,7 +104,7 @@ func (e *Event) Open(key *EpochKey) ([]byte, error) {
 }
 
 func (e *Event) sealData() []byte {
-	return e.appendToken(trust.Label("sealed"), [32]byte{})
+	return e.statement("sealed", [32]byte{})
 }
 
 // SealName seals a room's name under its epoch key.

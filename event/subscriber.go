@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"keyhall.dev/keyhall/trust"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrReplay is the error of an event that was handled before, or whose place in its
@@ -34,6 +33,7 @@ type Received struct {
 
 	StreamSeq uint64 // in the stream; 0 on core NATS
 	which     Hash
+	hash      Hash
 }
 
 // Origin is the first event of the trail, which is the event itself if it came out of none.
@@ -69,6 +69,9 @@ type Memory interface {
 type SubscriberOptions struct {
 	Access AccessSource // finds access tokens by their hashes; nil: each event has to carry its own
 	Ring   *Ring        // opens the events of a private stream
+	// Keys, if set, is the stream that has the keys of Ring: what came there meanwhile is
+	// read when an event does not open.
+	Keys jetstream.Stream
 	// Memory, if set, remembers beyond this process which events were handled. Without
 	// it, a durable consumer reads again what it has handled within twice the skew, and
 	// a subscription on core NATS forgets with the process.
@@ -89,6 +92,8 @@ const (
 	maxDeliver = 5
 	flushTime  = 10 * time.Second
 	maxSeen    = 1 << 20 // events remembered; beyond it, what comes is refused
+
+	keepUnhandled = time.Hour // far more than a try and the wait after it take
 )
 
 // Subscriber gives verified events to handlers, and nothing else: what fails goes to
@@ -101,7 +106,7 @@ type Subscriber struct {
 	mu     sync.Mutex
 	seen   map[Hash]sighting
 	swept  time.Time
-	chains map[string]Place // by device and subject
+	chains map[string]link // by device and subject
 }
 
 // sighting is where an event was seen, and until when one like it would be taken.
@@ -109,6 +114,7 @@ type sighting struct {
 	seq     uint64
 	until   time.Time
 	handled bool
+	kept    time.Time // what was not handled may be delivered again until then, by the clock here
 }
 
 // NewSubscriber makes a subscriber on a connection, which stays its caller's.
@@ -116,7 +122,7 @@ func NewSubscriber(nc *nats.Conn, m *TokenManager, o SubscriberOptions) *Subscri
 	if o.MaxDeliver == 0 {
 		o.MaxDeliver = maxDeliver
 	}
-	return &Subscriber{nc: nc, m: m, o: o, seen: make(map[Hash]sighting), chains: make(map[string]Place)}
+	return &Subscriber{nc: nc, m: m, o: o, seen: make(map[Hash]sighting), chains: make(map[string]link)}
 }
 
 // Subscribe handles the events on a subject of core NATS, one after the other, until ctx
@@ -174,7 +180,7 @@ func (s *Subscriber) receive(ctx context.Context, msg *nats.Msg, at arrival) (*R
 }
 
 func (s *Subscriber) received(v *Envelope, at arrival) *Received {
-	return &Received{Event: v.Event, Trail: v.Trail, Stored: at.stored, StreamSeq: at.seq, which: v.Which}
+	return &Received{Event: v.Event, Trail: v.Trail, Stored: at.stored, StreamSeq: at.seq, which: v.Which, hash: v.Event.Hash()}
 }
 
 // accept goes on with an event that was verified: it is not there again, and it opens.
@@ -195,7 +201,7 @@ func (s *Subscriber) accept(ctx context.Context, r *Received, at arrival) error 
 	return s.open(ctx, r)
 }
 
-func (s *Subscriber) open(_ context.Context, r *Received) (err error) {
+func (s *Subscriber) open(ctx context.Context, r *Received) (err error) {
 	if r.Epoch.IsZero() {
 		if s.o.Ring != nil {
 			return fmt.Errorf("%w: an event that is not sealed, on a private stream", ErrNotMeant)
@@ -207,12 +213,19 @@ func (s *Subscriber) open(_ context.Context, r *Received) (err error) {
 		return fmt.Errorf("%w: this subscriber has no ring", ErrNoKey)
 	}
 	r.Data, err = s.o.Ring.Open(r.Event)
+	if !errors.Is(err, ErrNoKey) || s.o.Keys == nil {
+		return err
+	}
+	if err := s.o.Ring.Sync(ctx, s.o.Keys); err != nil {
+		return err
+	}
+	r.Data, err = s.o.Ring.Open(r.Event)
 	return err
 }
 
 // first refuses an event that was seen before, and follows its chain.
 func (s *Subscriber) first(ctx context.Context, r *Received, at arrival) error {
-	hash := r.Hash()
+	hash := r.hash
 	s.mu.Lock()
 	s.sweep(at)
 	before, seen := s.seen[hash]
@@ -227,9 +240,9 @@ func (s *Subscriber) first(ctx context.Context, r *Received, at arrival) error {
 		s.mu.Unlock()
 		return fmt.Errorf("%w: more events at once than are remembered", ErrTime)
 	}
-	gap, err := s.follow(r.Event, hash)
+	gap, err := s.follow(r.Event, hash, at)
 	if err == nil {
-		s.seen[hash] = sighting{seq: at.seq, until: s.lastMoment(r.Event, at)}
+		s.seen[hash] = sighting{seq: at.seq, until: s.lastMoment(r.Event, at), kept: time.Now().Add(keepUnhandled)}
 	}
 	s.mu.Unlock()
 	if err == nil && gap != nil {
@@ -257,34 +270,13 @@ func (s *Subscriber) sweep(at arrival) {
 		return
 	}
 	s.swept = now
+	clock := time.Now()
 	for hash, one := range s.seen {
-		if now.After(one.until) {
+		pending := one.seq != 0 && !one.handled && clock.Before(one.kept)
+		if now.After(one.until) && !pending {
 			delete(s.seen, hash)
 		}
 	}
-}
-
-// follow holds an event against what is known of its publisher's chain on its subject. gap
-// says what is missing. s.mu is held.
-func (s *Subscriber) follow(e *Event, hash Hash) (gap, err error) {
-	if e.Seq == 0 {
-		return nil, nil
-	}
-	name := e.Device.Text(trust.Device) + " " + e.Subject
-	last, known := s.chains[name]
-	switch {
-	case known && e.Seq <= last.Seq:
-		return nil, fmt.Errorf("%w: place %d of its chain", ErrReplay, e.Seq)
-	case known && e.Seq == last.Seq+1 && e.Prev != last.Hash:
-		return nil, fmt.Errorf("%w: it does not follow the event that stood before it", ErrReplay)
-	case known && e.Seq > last.Seq+1:
-		gap = fmt.Errorf("%w: places %d to %d of the chain of %s on %s", ErrGap, last.Seq+1, e.Seq-1, e.Device.Text(trust.Device), e.Subject)
-	}
-	if !known && len(s.chains) >= maxSeen {
-		clear(s.chains)
-	}
-	s.chains[name] = Place{Seq: e.Seq, Hash: hash}
-	return gap, nil
 }
 
 func (s *Subscriber) fail(ctx context.Context, f *Failure) {

@@ -131,8 +131,12 @@ func Verify(key PublicKey, message, sig []byte) bool {
 
 // Label is what the bytes of every Keyhall statement of a kind begin with:
 // 0xFF, "keyhall/<kind>/v1", 0x00.
-func Label(kind string) []byte {
-	return append([]byte("\xffkeyhall/"+kind+"/v1"), 0)
+func Label(kind string) []byte { return AppendLabel(nil, kind) }
+
+// AppendLabel appends Label to b.
+func AppendLabel(b []byte, kind string) []byte {
+	b = append(append(b, "\xffkeyhall/"...), kind...)
+	return append(b, "/v1\x00"...)
 }
 
 // XKey is an X25519 key pair that opens boxes.

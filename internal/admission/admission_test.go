@@ -287,11 +287,16 @@ func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
 	if got := d.people(); len(got) != 0 || len(d.settled) != 0 {
 		t.Errorf("people %v, waited for %v", got, d.settled)
 	}
-	if _, err := d.asks(d.Invite, ev.Encode()); err != nil {
+	place, err := d.asks(d.Invite, ev.Encode())
+	if err != nil {
 		t.Errorf("what is good is refused too: %v", err)
 	}
-	if _, err := d.asks(d.Invite, ev.Encode()); !fault.Is(err, fault.Conflict) {
-		t.Errorf("once more: %v", err)
+	// the very same once more is done already, or is said to be
+	if again, err := d.asks(d.Invite, ev.Encode()); (err != nil && !fault.Is(err, fault.Conflict)) || (err == nil && again != place) {
+		t.Errorf("once more: place %d, %v", again, err)
+	}
+	if got := d.people(); len(got) != 1 {
+		t.Errorf("people %v", got)
 	}
 }
 

@@ -1,7 +1,10 @@
 package vectors_test
 
 import (
+	"bytes"
+	"crypto/sha512"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +39,11 @@ type fields struct {
 	Type     string `json:"type"`
 	Subject  string `json:"subject"`
 	Audience string `json:"audience"`
+
+	Cause   octets `json:"cause,omitempty"`
+	Digest  uint8  `json:"digest,omitempty"` // 1: SHA-512/256
+	Content string `json:"content,omitempty"`
+	Receipt string `json:"receipt,omitempty"`
 }
 
 func (f fields) token() []byte {
@@ -47,7 +55,28 @@ func (f fields) token() []byte {
 	for _, text := range []string{f.Type, f.Subject, f.Audience} {
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...) //nolint:gosec // short
 	}
+	for _, further := range []struct {
+		tag   byte
+		value []byte
+	}{{1, f.Cause}, {2, bytes.Trim([]byte{f.Digest}, "\x00")}, {3, []byte(f.Content)}, {4, []byte(f.Receipt)}} {
+		if len(further.value) > 0 {
+			b = append(b, furtherField(further.tag, further.value)...)
+		}
+	}
 	return b
+}
+
+func furtherField(tag byte, value []byte) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{tag}, uint16(len(value))), value...) //nolint:gosec // short
+}
+
+// bodyHash is the hash of a body by the digest that the token names.
+func (f fields) bodyHash(body []byte) []byte {
+	if f.Digest == 1 {
+		sum := sha512.Sum512_256(body)
+		return sum[:]
+	}
+	return hash(body)
 }
 
 func compact(token, body []byte, signatures ...[]byte) []byte {
@@ -140,11 +169,23 @@ func makeEvents() eventsFile {
 		{"with its shortest strings", "", func(f *fields) { f.Type, f.Subject, f.Audience = "-", "a", "" }, false},
 		{"at the last moment", "", func(f *fields) { f.Time, f.NotAfter = 1<<62-1, 1<<62-1 }, false},
 		{"at the first moment", "", func(f *fields) { f.Time, f.NotAfter = 1, 1 }, false},
+		{"out of another", "body", func(f *fields) { f.Cause = secret("cause") }, false},
+		{"under another digest", "body", func(f *fields) { f.Digest = 1 }, false},
+		{"under another digest, with an empty body", "", func(f *fields) { f.Digest = 1 }, false},
+		{"of a media type", "body", func(f *fields) { f.Content = "text/plain; charset=utf-8" }, false},
+		{"that wants a receipt", "body", func(f *fields) { f.Receipt = "receipts.alice" }, false},
+		{"with every further field", "body", func(f *fields) {
+			f.Cause, f.Digest, f.Content, f.Receipt = secret("cause"), 1, "a/b", "a"
+		}, false},
+		{"with its longest further fields", "", func(f *fields) {
+			f.Content, f.Receipt = "a/"+strings.Repeat("b", 98), strings.Repeat("é", 127)+"*"
+		}, false},
 	} {
 		e := eventCase{Name: c.name, Signer: string(laptop.Seed()), Fields: plainFields(c.name, []byte(c.body)), Body: octets(c.body)}
 		if c.change != nil {
 			c.change(&e.Fields)
 		}
+		e.Fields.BodyHash = e.Fields.bodyHash(e.Body)
 		e.Token = e.Fields.token()
 		e.Signed = signed(e.Token)
 		e.Signatures = []octets{sigOf(laptop, e.Signed)}
@@ -242,6 +283,34 @@ func refusedEvents(laptop, invite *trust.KeyPair) []eventRefusal {
 	add("a token with a byte more", "malformed", compact(append(slices.Clone(token), 0), body, sig))
 	add("a token length beyond the end", "malformed", set(2, 0xff, 0xff))
 	add("a string beyond the token", "malformed", set(4+232, 0xff, 0xff))
+	more := func(name string, further ...[]byte) {
+		longer := slices.Concat(token, slices.Concat(further...))
+		add(name, "malformed", compact(longer, body, sigOf(laptop, signed(longer))))
+	}
+	cause, content := furtherField(1, secret("cause")), furtherField(3, []byte("a/b"))
+	more("a further field cut short", cause[:len(cause)-1])
+	more("a further field without a length", []byte{1, 0})
+	more("an empty further field", furtherField(3, nil))
+	more("a further field of kind 0", furtherField(0, []byte("x")))
+	more("a further field of kind 5", furtherField(5, []byte("x")))
+	more("a further field twice", content, content)
+	more("further fields in another order", content, cause)
+	more("a cause of 31 bytes", furtherField(1, secret("cause")[:31]))
+	more("a cause of zeros", furtherField(1, zeros()))
+	more("the usual digest, said", furtherField(2, []byte{0}))
+	more("a digest that there is none of", furtherField(2, []byte{2}))
+	more("a digest of two bytes", furtherField(2, []byte{0, 1}))
+	for _, text := range []string{
+		"text", "text/", "/plain", "text/plain ", " text/plain", "text/plain;", "text/plain; a", "text/plain; a=", "text/plain; a=\"b",
+		"text/\x7f", "text/pl\u00e4in", "text/a b", "a/b/c", "text/plain;; a=b", "a/" + strings.Repeat("b", 99),
+	} {
+		more(fmt.Sprintf("the media type %.30q", text), furtherField(3, []byte(text)))
+	}
+	more("a receipt on a wildcard", furtherField(4, []byte("receipts.*")))
+	more("a receipt on a subject of 256 bytes", furtherField(4, []byte(strings.Repeat("a", 256))))
+	other := good
+	other.Digest = 1
+	add("the hash of the body by another digest", "body", compact(other.token(), body, sigOf(laptop, signed(other.token()))))
 	add("another body", "body", compact(token, []byte(`{"text":"hullo"}`), sig))
 	add("no body", "body", compact(token, nil, sig))
 	add("a byte more", "body", append(slices.Clone(whole), 0))
@@ -265,6 +334,8 @@ func fromFields(f fields, body []byte) *event.Event {
 		Prev: event.Hash(f.Prev), Head: event.Hash(f.Head), Epoch: event.Hash(f.Epoch),
 		Type: f.Type, Subject: f.Subject, Audience: f.Audience, Body: body,
 	}
+	ev.Digest, ev.Content, ev.Receipt = event.Digest(f.Digest), f.Content, f.Receipt
+	copy(ev.Cause[:], f.Cause)
 	if f.NotAfter != 0 {
 		ev.NotAfter = time.UnixMilli(int64(f.NotAfter)).UTC() //nolint:gosec // below 2^62
 	}
@@ -300,6 +371,7 @@ func TestEvents(t *testing.T) {
 		read := fromFields(c.Fields, c.Body)
 		if ev.ID != read.ID || ev.Author != read.Author || ev.Device != read.Device || !ev.Time.Equal(read.Time) ||
 			!ev.NotAfter.Equal(read.NotAfter) || ev.Seq != read.Seq || ev.Prev != read.Prev || ev.Head != read.Head ||
+			ev.Cause != read.Cause || ev.Digest != read.Digest || ev.Content != read.Content || ev.Receipt != read.Receipt ||
 			ev.Epoch != read.Epoch || ev.Type != read.Type || ev.Subject != read.Subject || ev.Audience != read.Audience {
 			t.Errorf("%s: read as %+v", c.Name, ev)
 		}

@@ -101,6 +101,7 @@ func allGuarded(t *testing.T) []guarded {
 	return slices.Concat(
 		guardedKeys(t), guardedCodes(t), guardedTokens(t), guardedBoxes(t), guardedEvents(t), guardedEpoch(t),
 		guardedHandshake(t), guardedBlocks(t), guardedTrees(t),
+		guardedAccess(t), guardedBatches(t), guardedJudged(t), guardedMessages(t), guardedRings(t), guardedTrails(t),
 	)
 }
 

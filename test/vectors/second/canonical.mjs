@@ -1,7 +1,7 @@
 // Canonical JSON (docs/protocol/README.md#canonical-json): a body is read, written again, and
 // refused if it does not come out as it went in.
 
-import { base64, equal, need, Refused, text, unhex, utf8 } from "./bytes.mjs";
+import { base64, compare, equal, need, Refused, text, unhex, utf8 } from "./bytes.mjs";
 
 const escapes = { '"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
@@ -68,6 +68,13 @@ export const object = (members) => (value) => {
     parts.push(`${quote(name)}:${type(value[name])}`);
   }
   return `{${parts.join(",")}}`;
+};
+
+/** map has members of any name in bytewise order, all of one type. */
+export const map = (type) => (value) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return fail("not an object");
+  const names = Object.keys(value).sort((a, b) => compare(utf8(a), utf8(b)));
+  return `{${names.map((name) => `${string(name)}:${type(value[name])}`).join(",")}}`;
 };
 
 /** encode is the one form of a body. */

@@ -1,12 +1,14 @@
-// Signed events (docs/protocol/events.md), the keys of epochs (rooms.md), backups (recovery.md).
+// Signed events, alone and in batches (docs/protocol/events.md), the keys of epochs (rooms.md), backups (recovery.md).
 
-import { concat, equal, isZero, need, Reader, Refused, u16, u64, utf8 } from "./bytes.mjs";
+import { concat, equal, isZero, need, Reader, Refused, text, u16, u32, u64, utf8 } from "./bytes.mjs";
 import { list, object, parse, string, integer, hash as hashType } from "./canonical.mjs";
 import { ed25519Public, hash, label, open, seal, unbox } from "./crypto.mjs";
 import { verify } from "./ed25519.mjs";
 import { keyText, parseSeed } from "./keys.mjs";
+import { sha512x256 } from "./sha512.mjs";
 
 export const maxBody = 512 << 10;
+const none = new Uint8Array(0);
 const last = 2n ** 62n - 1n; // moment
 const skew = 10 * 60 * 1000;
 
@@ -16,9 +18,18 @@ const str16 = (value) => concat(u16(utf8(value).length), utf8(value));
 export function token(ev, bodyHash = ev.bodyHash) {
   return concat(
     ev.id, ev.author, ev.device, u64(ev.time), u64(ev.notAfter), u64(ev.seq), ev.prev, ev.head, ev.epoch, bodyHash,
-    str16(ev.type), str16(ev.subject), str16(ev.audience),
+    str16(ev.type), str16(ev.subject), str16(ev.audience), further(ev),
   );
 }
+
+/** further are the fields that are there only where they say something. */
+function further(ev) {
+  const values = [ev.cause ?? none, ev.digest ? Uint8Array.of(ev.digest) : none, utf8(ev.content ?? ""), utf8(ev.receipt ?? "")];
+  return concat(...values.map((value, i) => (value.length > 0 ? concat(Uint8Array.of(i + 1), u16(value.length), value) : none)));
+}
+
+/** bodyHash is the hash of a body by the digest that the event names. */
+export const bodyHash = (ev) => (ev.digest === 1 ? sha512x256(ev.body) : hash(ev.body));
 
 export const signed = (ev) => concat(label("event"), token(ev));
 
@@ -26,15 +37,17 @@ export const signed = (ev) => concat(label("event"), token(ev));
 export const eventHash = (ev) => hash(signed(ev));
 
 /** signedHash names this very signed statement. */
-export const signedHash = (ev) => hash(signed(ev), ev.signatures[0]);
+export const signedHash = (ev) => hash(signed(ev), ev.batch ? ev.batch.signature : ev.signatures[0]);
 
-/** encode is the compact form. */
+/** encode is the compact form, or that of an event of a batch. */
 export function encode(ev, body = ev.body) {
   const bytes = token(ev);
+  if (ev.batch) {
+    const { signature, count, index, path } = ev.batch;
+    return concat(Uint8Array.of(2, path.length), u16(bytes.length), bytes, signature, u32(count), u32(index), ...path, body);
+  }
   return concat(Uint8Array.of(1, ev.signatures.length), u16(bytes.length), bytes, ...ev.signatures, body);
 }
-
-const none = new Uint8Array(0);
 
 /** withheld is the compact form without its body. */
 export const withheld = (ev) => encode(ev, none);
@@ -52,21 +65,99 @@ export function decode(data) {
   return ev;
 }
 
+const maxBatch = 4096;
+
+/** pathLength is how many hashes stand beside the way of an event up a batch's tree. */
+export function pathLength(count, index) {
+  let length = 0;
+  for (let [n, i] = [count, index]; n > 1; [n, i] = [Math.ceil(n / 2), i >> 1]) if ((i ^ 1) < n) length++;
+  return length;
+}
+
+/** decodeAny is decode for events that may have been signed in a batch. */
+export function decodeAny(data) {
+  if (data[0] !== 2) return decode(data);
+  const reader = new Reader(data.subarray(1), "malformed");
+  const hashes = reader.u8();
+  const ev = decodeToken(reader.take(reader.u16()));
+  const batch = { signature: reader.take(64), count: reader.u32(), index: reader.u32() };
+  need(batch.count >= 2 && batch.count <= maxBatch && batch.index < batch.count, "malformed", "place in the batch");
+  need(hashes === pathLength(batch.count, batch.index), "malformed", "length of the path");
+  batch.path = Array.from({ length: hashes }, () => reader.take(32));
+  ev.batch = batch;
+  ev.body = reader.take(reader.left);
+  need(ev.body.length <= maxBody, "malformed", "body");
+  return ev;
+}
+
+export const leaf = async (ev) => hash(Uint8Array.of(0), await eventHash(ev));
+const node = (left, right) => hash(Uint8Array.of(1), left, right);
+
+/** top is the root of the tree over leaves. */
+export async function top(leaves) {
+  if (leaves.length === 1) return leaves[0];
+  let half = 1;
+  while (half * 2 < leaves.length) half *= 2;
+  return node(await top(leaves.slice(0, half)), await top(leaves.slice(half)));
+}
+
+/** rootOf is the root that an event of a batch leads to. */
+export async function rootOf(ev) {
+  let at = await leaf(ev);
+  const path = [...ev.batch.path];
+  for (let [n, i] = [ev.batch.count, ev.batch.index]; n > 1; [n, i] = [Math.ceil(n / 2), i >> 1]) {
+    if ((i ^ 1) < n) at = i % 2 === 0 ? await node(at, path.shift()) : await node(path.shift(), at);
+  }
+  return at;
+}
+
+/** signedRoot is what is signed of a batch. */
+export const signedRoot = (count, root) => concat(label("events"), u32(count), root);
+
 function decodeToken(bytes) {
   const reader = new Reader(bytes, "malformed");
   const ev = { id: reader.take(16), author: reader.take(32), device: reader.take(32), time: reader.u64(), notAfter: reader.u64(), seq: reader.u64() };
   for (const field of ["prev", "head", "epoch", "bodyHash"]) ev[field] = reader.take(32);
   for (const field of ["type", "subject", "audience"]) ev[field] = reader.str16();
-  need(reader.left === 0, "malformed", "token");
+  decodeFurther(reader, ev);
   need(ev.id[6] >> 4 === 7 && ev.id[8] >> 6 === 2, "malformed", "id");
   need(!isZero(ev.author) && !isZero(ev.device), "malformed", "author or device");
   need(ev.time >= 1n && ev.time <= last && ev.notAfter <= last, "malformed", "time");
   need(ev.seq <= 1n === isZero(ev.prev), "malformed", "seq and prev");
   need(/^[a-z0-9.-]{1,64}$/.test(ev.type), "malformed", "type");
-  need(utf8(ev.subject).length <= 255 && ev.subject.split(".").every(subjectToken), "malformed", "subject");
+  need(isSubject(ev.subject), "malformed", "subject");
   need(utf8(ev.audience).length <= 128, "malformed", "audience");
   return ev;
 }
+
+/** decodeFurther reads the further fields: each once, in their order, and no other. */
+function decodeFurther(reader, ev) {
+  for (let before = 0; reader.left > 0; ) {
+    const tag = reader.u8();
+    const value = reader.take(reader.u16());
+    need(tag > before && value.length > 0, "malformed", "further fields");
+    before = tag;
+    if (tag === 1) {
+      need(value.length === 32 && !isZero(value), "malformed", "cause");
+      ev.cause = value;
+    } else if (tag === 2) {
+      need(value.length === 1 && value[0] === 1, "malformed", "digest");
+      ev.digest = 1;
+    } else if (tag === 3) {
+      ev.content = text(value, "malformed");
+      need(value.length <= 100 && mediaType.test(ev.content), "malformed", "content");
+    } else {
+      need(tag === 4, "malformed", "further fields");
+      ev.receipt = text(value, "malformed");
+      need(isSubject(ev.receipt), "malformed", "receipt");
+    }
+  }
+}
+
+const word = "[A-Za-z0-9!#$%&'*+.^_`|~-]+";
+const mediaType = new RegExp(`^${word}/${word}( *; *${word}=(${word}|"[ !#-\\[\\]-~]*"))*$`);
+
+const isSubject = (subject) => utf8(subject).length <= 255 && subject.split(".").every(subjectToken);
 
 const subjectToken = (part) => part !== "" && part !== "*" && part !== ">" && !/[\u0000-\u0020\u007f]/.test(part);
 
@@ -77,12 +168,16 @@ export function meant(ev, type, subject, audience) {
 
 /** check verifies body and signature. */
 export async function check(ev) {
-  need(equal(await hash(ev.body), ev.bodyHash), "body");
+  need(equal(await bodyHash(ev), ev.bodyHash), "body");
   await checkWithheld(ev);
 }
 
 /** checkWithheld verifies the signature of an event without its body. */
 export async function checkWithheld(ev) {
+  if (ev.batch) {
+    need(await verify(ev.device, signedRoot(ev.batch.count, await rootOf(ev)), ev.batch.signature), "signature");
+    return;
+  }
   need(await verify(ev.device, signed(ev), ev.signatures[0]), "signature");
 }
 

@@ -12,6 +12,7 @@ import { box, ed25519Public, hash, hkdf, label, open, seal, sign, unbox, x25519P
 import { verify } from "./ed25519.mjs";
 import * as events from "./event.mjs";
 import * as keys from "./keys.mjs";
+import * as streams from "./streams.mjs";
 import { isName, name } from "./names.mjs";
 import * as tokens from "./tokens.mjs";
 import * as transfers from "./transfers.mjs";
@@ -201,7 +202,7 @@ const files = {
       for (const field of ["id", "author", "device", "prev", "head", "epoch", "bodyHash"]) read[field] = hex(ev[field]);
       for (const field of ["time", "notAfter", "seq"]) read[field] = String(ev[field]);
       for (const field of ["type", "subject", "audience"]) read[field] = ev[field];
-      same(c.name, read, c.fields);
+      same(c.name, { ...read, ...furtherOf(ev) }, c.fields);
       same(c.name, ev.body, c.body);
       same(c.name, events.token(ev), c.token);
       same(c.name, events.signed(ev), c.signed);
@@ -227,6 +228,118 @@ const files = {
     for (const c of f.fresh) {
       const judgement = () => events.fresh({ time: BigInt(c.time), notAfter: BigInt(c.notAfter) }, c.now);
       await (c.fresh ? holds : refused)(c.name, judgement, "time");
+    }
+  },
+
+  async "event-access.json"(f) {
+    for (const c of f.cases) {
+      const got = await holds(c.name, () => streams.parseAccess(c.text));
+      same(c.name, got.hash, c.hash);
+      same(c.name, [keys.keyText("U", got.device), keys.keyText("A", got.account), got.name], [c.device, c.account, c.called]);
+      same(c.name, got.operator && keys.keyText("O", got.operator), c.operator);
+      for (const at of c.good) {
+        const judgement = () => streams.goodAt(got, at.time, 600000);
+        await (at.why ? refused(`${c.name} at ${at.time}`, judgement, at.why) : holds(`${c.name} at ${at.time}`, judgement));
+      }
+      for (const by of c.believed) await (by.believed ? holds : refused)(`${c.name}, believed`, () => streams.believe(got, by), "untrusted");
+    }
+    for (const r of f.refused) await refused(r.name, () => streams.parseAccess(r.text), "access");
+  },
+
+  async "event-batch.json"(f) {
+    for (const b of f.batches) {
+      const leaves = b.leaves.map((leaf) => unhex(leaf));
+      same("root", await events.top(leaves), b.root);
+      same("signed", events.signedRoot(b.count, unhex(b.root)), b.signed);
+      same("signature", await sign(keys.parseSeed("U", b.signer), unhex(b.signed)), b.signature);
+      for (const e of b.events) {
+        const name = `${e.index} of ${b.count}`;
+        const ev = await holds(name, () => events.decodeAny(unhex(e.compact)));
+        await holds(name, () => events.check(ev));
+        same(name, ev.batch.path.map(hex), e.path);
+        same(name, [ev.batch.count, ev.batch.index], [b.count, e.index]);
+        same(name, await events.eventHash(ev), e.hash);
+        same(name, await events.signedHash(ev), e.signedHash);
+        same(name, await events.leaf(ev), b.leaves[e.index]);
+        same(name, hex(ev.body), e.body);
+        same(name, events.encode(ev), e.compact);
+        same(name, events.withheld(ev), e.withheld);
+        await holds(name, () => events.checkWithheld(events.decodeAny(unhex(e.withheld))));
+        await refused(`${name}, where only single events are taken`, () => events.decode(unhex(e.compact)), "malformed");
+      }
+    }
+    for (const c of f.forms) await meetForms(c);
+    for (const l of f.lengths) same(`path of ${l.index} of ${l.count}`, events.pathLength(l.count, l.index), l.length);
+    for (const r of f.refused) await refused(r.name, async () => events.check(events.decodeAny(unhex(r.compact))), r.why);
+  },
+
+  async "event-message.json"(f) {
+    for (const c of f.cases) await meetForms(c);
+    for (const r of f.refused) await refused(r.name, async () => events.check((await streams.readMessage(messageOf(r))).ev), r.why);
+    for (const r of f.refusedTexts) await refused(r.name, async () => events.check((await streams.readText(r.json)).ev), r.why);
+  },
+
+  async "event-trail.json"(f) {
+    const judge = async (m, disbelieved) => {
+      const envelope = await streams.readMessage(messageOf(m));
+      const at = Number(envelope.ev.time);
+      const judge = await judgeOf(f.access, { is: [f.is] }, disbelieved);
+      await judge.verify(envelope, { now: at + 3600000, stored: at });
+      return envelope;
+    };
+    const got = {};
+    for (const c of f.cases) {
+      await meetForms(c);
+      got[c.name] = await holds(c.name, () => judge(c.headers));
+    }
+    for (const r of f.receipts) {
+      const judgement = () => streams.isReceiptFor(got[r.receipt], got[r.for].ev);
+      await (r.good ? holds : refused)(`${r.receipt} for ${r.for}`, judgement, "not-meant");
+    }
+    for (const r of f.refused) await refused(r.name, () => judge(r, r.disbelieved), r.why);
+  },
+
+  async "event-private.json"(f) {
+    const judge = await judgeOf(f.access, {});
+    for (const b of f.boxes) {
+      const made = await box(await keys.parseXKey(b.to), "epoch", concat(utf8(f.subject), unhex(b.commitment)), unhex(b.key), unhex(b.ephemeral));
+      same("box", made.box, b.box);
+    }
+    for (const [name, seed] of Object.entries(f.readers)) {
+      const secret = keys.parseSeed("X", seed);
+      const ring = new streams.Ring(f.subject, f.keepers, secret, keys.keyText("X", await x25519Public(secret)), judge);
+      for (const e of f.log) {
+        const ev = events.decodeAny(unhex(e.compact));
+        same(e.name, [hex(await events.eventHash(ev)), text(ev.body)], [e.hash, e.body]);
+        const step = () => ring.take({ ev, which: unhex(e.access), trail: [] }, e.stored);
+        await (e.why ? refused(`${name}, ${e.name}`, step, e.why) : holds(`${name}, ${e.name}`, step));
+        same(`${name}, after ${e.name}`, [ring.current ?? "0".repeat(64), ring.readers], [e.current, e.reading]);
+      }
+      for (const m of f.messages) {
+        const ev = events.decode(unhex(m.compact));
+        await holds(m.name, () => events.check(ev));
+        same(m.name, events.sealData(ev), m.ad);
+        const step = () => ring.read(ev);
+        if (m.opens[name]) await refused(`${name}, ${m.name}`, step, m.opens[name]);
+        else same(`${name}, ${m.name}`, text((await holds(m.name, step)) ?? utf8("")), m.plaintext);
+      }
+    }
+    for (const [i, m] of f.messages.slice(0, f.keys.length).entries()) {
+      const ev = events.decode(unhex(m.compact));
+      same(m.name, await events.sealBody(ev, unhex(f.keys[i]), unhex(m.nonce), utf8(m.plaintext)), hex(ev.body));
+    }
+  },
+
+  async "event-judge.json"(f) {
+    for (const [name, e] of Object.entries(f.events)) same(name, await events.eventHash(events.decodeAny(unhex(e.compact))), e.hash);
+    for (const c of f.cases) {
+      const { access, compact } = f.events[c.event];
+      const ev = events.decodeAny(unhex(compact));
+      const judge = new streams.Judge(c.rules);
+      if (c.revoked) judge.revoked.set(hex(ev.device), c.revoked);
+      const at = { now: c.now, stored: c.stored === 0 ? undefined : c.stored, acts: c.acts };
+      const judgement = async () => judge.check(ev, await streams.parseAccess(access), at);
+      await (c.why ? refused(c.name, judgement, c.why) : holds(c.name, judgement));
     }
   },
 
@@ -388,6 +501,39 @@ const files = {
     for (const [account, person] of Object.entries(f.state.people)) same("withheld", outside.people[account].head, person.head);
   },
 };
+
+/** furtherOf are the further fields of an event, as the vectors have them. */
+function furtherOf(ev) {
+  const { cause, digest, content, receipt } = ev;
+  return Object.fromEntries(Object.entries({ cause: cause && hex(cause), digest, content, receipt }).filter(([, value]) => value !== undefined));
+}
+
+const messageOf = ({ subject, headers, data }) => ({ subject, headers: headers ?? [], data: unhex(data) });
+
+/** meetForms holds an event against its forms. */
+async function meetForms(c) {
+  for (const [name, form, want] of [["headers", "headers", c.headers], ["compact", "compact", c.payload], ["by hash", "headers", c.byHash]]) {
+    const envelope = await holds(`${c.name}, ${name}`, () => streams.readMessage(messageOf(want)));
+    await holds(`${c.name}, ${name}`, () => events.check(envelope.ev));
+    same(`${c.name}, ${name}`, events.encode(envelope.ev), c.compact);
+    same(`${c.name}, ${name}`, envelope.which, hex(await hash(utf8(c.access))));
+    const again = streams.message(envelope, form);
+    same(`${c.name}, ${name}`, { ...again, data: hex(again.data) }, want);
+  }
+  const envelope = await holds(`${c.name} as JSON`, () => streams.readText(c.json));
+  await holds(`${c.name} as JSON`, () => events.check(envelope.ev));
+  same(`${c.name} as JSON`, events.encode(envelope.ev), c.compact);
+  same(`${c.name} as JSON`, streams.writeText(envelope), c.json);
+  same(c.name, furtherOf(envelope.ev), furtherOf({ ...c.fields, cause: c.fields.cause && unhex(c.fields.cause) }));
+  if (!envelope.ev.batch) same(c.name, await sign(keys.parseSeed("U", c.signer), events.signed(envelope.ev)), hex(envelope.ev.signatures[0]));
+}
+
+/** judgeOf believes the accounts of access tokens, which can be found, but for one. */
+async function judgeOf(access, rules, disbelieved) {
+  const known = await Promise.all(access.map((token) => streams.parseAccess(token)));
+  const accounts = known.map(({ account }) => keys.keyText("A", account)).filter((account) => account !== disbelieved);
+  return new streams.Judge({ accounts, ...rules }, (which) => known.find((one) => equal(one.hash, which))?.token);
+}
 
 const mapped = (object, of) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, of(value, key)]));
 
