@@ -2,7 +2,10 @@
 package house_test
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -83,5 +86,36 @@ func TestOnlyTheWiringKnowsTheServer(t *testing.T) {
 				t.Errorf("%s imports %s", name, path)
 			}
 		}
+	}
+}
+
+// Whoever says something proves it by an event: no other package verifies signatures. (The
+// callout holds the server's nonce against a key with the library of NATS.)
+func TestProofIsEventsBusinessAlone(t *testing.T) {
+	curves := []string{"crypto/ed25519", "github.com/hdevalence/ed25519consensus", "filippo.io/edwards25519"}
+	for name, paths := range imports(t) {
+		for _, path := range paths {
+			if slices.Contains(curves, path) && name != "trust" && name != "bench" && name != "test/vectors" {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+	may := map[string]bool{"trust": true, "event": true}
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		dir, err := filepath.Rel("../..", filepath.Dir(path))
+		if err != nil || may[filepath.ToSlash(dir)] || strings.HasPrefix(dir, "test") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if strings.Contains(string(source), "trust.Verify(") || strings.Contains(string(source), "trust.Batch") {
+			t.Errorf("%s verifies a signature itself", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
