@@ -39,3 +39,11 @@ func (p *program) catalogNames() []cobra.Completion {
 	}
 	return names
 }
+
+// completeFirstFile completes file names, as the first argument alone.
+func completeFirstFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}

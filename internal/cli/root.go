@@ -28,6 +28,7 @@ const (
 	groupYou   = "you"
 	groupShare = "share"
 	groupRooms = "rooms"
+	groupEvent = "event"
 )
 
 func (p *program) root() *cobra.Command {
@@ -55,6 +56,7 @@ func (p *program) root() *cobra.Command {
 		&cobra.Group{ID: groupYou, Title: "You and the others:"},
 		&cobra.Group{ID: groupShare, Title: "Sharing folders:"},
 		&cobra.Group{ID: groupRooms, Title: "Talking in rooms:"},
+		&cobra.Group{ID: groupEvent, Title: "Signed events, on any NATS server:"},
 		&cobra.Group{ID: groupHub, Title: "The hub and this program:"},
 	)
 	root.DisableFlagsInUseLine = true
@@ -62,6 +64,7 @@ func (p *program) root() *cobra.Command {
 	p.add(root, groupShare, p.catalog(), p.serve(), p.share(), p.unshare(), p.shares(),
 		p.inbox(), p.accept(), p.decline(), p.ls(), p.get())
 	p.add(root, groupRooms, p.room(), p.say(), p.history(), p.chat())
+	p.add(root, groupEvent, p.event())
 	p.add(root, groupHub, p.up(), p.backup(), p.restore(), p.ledger(), p.stats(), p.doctor(), p.version())
 	return root
 }

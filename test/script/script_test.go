@@ -7,6 +7,7 @@
 //	hub start|stop|kill|restart [NAME]   a hub with its data in $WORK/NAME; sets $HUB, $HUB_NATS,
 //	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …); it
 //	                                     logs at level $HUB_LOG, if that is set
+//	natsserver start|stop|stream|publish a NATS server that is no hub's; sets $NATS_URL
 //	as NAME                              from here on with the profile of NAME
 //	members NAME...                      they join; the first by the host's invite
 //	start NAME COMMAND...                run in the background, output to $WORK/.log
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 		Dir:   "script",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"hub": hubCommand, "as": as, "members": members,
+			"hub": hubCommand, "natsserver": natsServer, "as": as, "members": members,
 			"start": startCommand, "await": await, "capture": capture, "finish": finish, "ended": ended,
 			"exits": exits, "until": until, "json": jsonField,
 			"fill": fill, "letters": letters, "same": same, "sametree": sametree, "less": less, "traces": traces, "parts": parts, "filename": filename, "copytree": copytree,

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keyhall.dev/keyhall/test/attack"
@@ -24,6 +25,7 @@ type stage struct {
 	work  string
 	tasks map[string]*task // by the name that the script gave
 	hubs  map[string]*hub
+	nats  *natsserver.Server // that is no hub's
 }
 
 type stageKey struct{}
