@@ -104,6 +104,8 @@ func TestEveryRowOfTheBriefIsMeasured(t *testing.T) {
 	}
 	for _, name := range []string{
 		"get-1g", "get-1g-memory-owner", "get-1g-memory-reader", "scan-cold", "scan-warm", "cold-start", "hub-idle", "binary-size",
+		"event-sign-128b", "event-sign-1k", "event-sign-64k", "event-verify-1k", "event-seal-1k", "event-open-1k",
+		"event-batch", "event-merkle", "event-e2e",
 	} {
 		if !slices.Contains(names, name) {
 			t.Errorf("nothing measures %s", name)

@@ -19,7 +19,7 @@ var ErrStorage = errors.New("storage failed")
 const (
 	lookEvery = time.Second
 	probeFile = "probe"
-	probeSize = 4 << 20 // bytes there must be room for before a start is tried again
+	probeSize = 4 << 20 // bytes there must be room for before a start
 	tryFirst  = time.Second
 	tryLast   = 30 * time.Second
 )
@@ -61,10 +61,8 @@ func (s *Server) storageError() string {
 // AwaitRoom returns when some megabytes can be written in a data folder again, or with the
 // error of ctx.
 func AwaitRoom(ctx context.Context, dataDir string) error {
-	path := filepath.Join(dataDir, probeFile)
 	for wait := tryFirst; ; wait = min(2*wait, tryLast) {
-		err := os.WriteFile(path, make([]byte, probeSize), 0o600)
-		if err = errors.Join(err, removeFile(path)); err == nil {
+		if probeRoom(dataDir) == nil {
 			return nil
 		}
 		select {
@@ -73,4 +71,11 @@ func AwaitRoom(ctx context.Context, dataDir string) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// probeRoom returns an error unless some megabytes can be written in a data folder.
+func probeRoom(dataDir string) error {
+	path := filepath.Join(dataDir, probeFile)
+	err := os.WriteFile(path, make([]byte, probeSize), 0o600)
+	return errors.Join(err, removeFile(path))
 }

@@ -79,6 +79,10 @@ func (s *Server) start(ctx context.Context) error {
 	if err := openServerFolders(s.opts.DataDir); err != nil {
 		return err
 	}
+	if err := probeRoom(s.opts.DataDir); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the hub cannot write %d MiB in %s (%s): make room, then start it again",
+			probeSize>>20, s.opts.DataDir, reason(err))
+	}
 	if err := s.startServer(); err != nil {
 		return err
 	}
