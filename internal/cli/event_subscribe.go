@@ -114,18 +114,9 @@ func (p *program) subscribeEvents(c *cobra.Command, f *subscribeFlags, subject s
 	ctx, cancel := context.WithCancelCause(c.Context())
 	defer cancel(nil)
 	l := &listener{p: p, b: b, left: f.count, end: cancel}
-	o := event.SubscriberOptions{Access: tokenSources{files}, Failed: l.refused, DeadLetter: f.dead}
-	if f.tokens != "" {
-		kv, err := b.bucket(ctx, f.tokens, "", false)
-		if err != nil {
-			return err
-		}
-		o.Access = tokenSources{files, event.AccessBucket{KV: kv}}
-	}
-	if f.ring.keys != "" {
-		if o.Ring, o.Keys, err = b.ring(c, &f.ring); err != nil {
-			return err
-		}
+	o, err := l.options(ctx, c, f, files)
+	if err != nil {
+		return err
 	}
 	s := event.NewSubscriber(b.nc, m, o)
 	if f.stream == "" {
@@ -150,6 +141,24 @@ type listener struct {
 
 	mu   sync.Mutex // of what is printed, and of left
 	over bool
+}
+
+// options are those of the subscriber, with what they need of the server.
+func (l *listener) options(ctx context.Context, c *cobra.Command, f *subscribeFlags, files tokenFiles) (event.SubscriberOptions, error) {
+	o := event.SubscriberOptions{Access: tokenSources{files}, Failed: l.refused, DeadLetter: f.dead}
+	if f.tokens != "" {
+		kv, err := l.b.bucket(ctx, f.tokens, "", false)
+		if err != nil {
+			return o, err
+		}
+		o.Access = tokenSources{files, event.AccessBucket{KV: kv}}
+	}
+	if f.ring.keys == "" {
+		return o, nil
+	}
+	var err error
+	o.Ring, o.Keys, err = l.b.ring(c, &f.ring)
+	return o, err
 }
 
 // listen reads a subject of core NATS.
