@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -93,18 +94,23 @@ func placeKey(device, subject string) string {
 // liveSubject is where a publisher that is there answers for its access token.
 const liveSubject = "event.access."
 
+// liveTime bounds the wait for somebody who listens there and does not answer.
+const liveTime = 5 * time.Second
+
 // LiveAccess asks publishers themselves for their access tokens. Each answers on the subject
 // event.access.<hash>; nothing is kept.
 type LiveAccess struct{ Conn *nats.Conn }
 
 // FindAccess implements AccessSource.
 func (l LiveAccess) FindAccess(ctx context.Context, hash Hash) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, liveTime)
+	defer cancel()
 	msg, err := l.Conn.RequestWithContext(ctx, liveSubject+hash.String(), nil)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return "", fmt.Errorf("%w: its publisher is not there to show it", ErrNoAccess)
 	}
 	if err != nil {
-		return "", fmt.Errorf("ask for access token: %w", err)
+		return "", fmt.Errorf("%w: its publisher was asked: %w", ErrNoAccess, err)
 	}
 	return string(msg.Data), nil
 }
