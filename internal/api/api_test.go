@@ -21,6 +21,7 @@ import (
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -53,18 +54,7 @@ type bus struct {
 
 func startBus(t *testing.T) *bus {
 	t.Helper()
-	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not come up")
-	}
+	s := natstest.Start(t, nil)
 	return &bus{t, s}
 }
 
@@ -361,22 +351,11 @@ func TestAnAnswerGoesOnlyWhereTheCallerMayBe(t *testing.T) {
 // answer, and where it goes in the importer's account is the importer's business.
 func TestAnImportersAnswerComesThroughTheImport(t *testing.T) {
 	hub, member := natsserver.NewAccount("HUB"), natsserver.NewAccount("MEMBER")
-	s, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true,
+	s := natstest.Start(t, &natsserver.Options{
 		Accounts: []*natsserver.Account{hub, member},
 		Users:    []*natsserver.User{{Username: "hub", Password: "p", Account: hub}, {Username: "member", Password: "p", Account: member}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not come up")
-	}
+	var err error
 	if hub, err = s.LookupAccount("HUB"); err != nil { // the server made copies
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // atOnce is how many requests of one caller a service works on.
@@ -71,24 +72,13 @@ type members struct{ *bus }
 
 func startMembers(t *testing.T, names ...string) *members {
 	t.Helper()
-	options := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true}
+	options := new(natsserver.Options)
 	for _, name := range append(names, "HUB") {
 		account := natsserver.NewAccount(name)
 		options.Accounts = append(options.Accounts, account)
 		options.Users = append(options.Users, &natsserver.User{Username: name, Password: "p", Account: account})
 	}
-	s, err := natsserver.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not come up")
-	}
+	s := natstest.Start(t, options)
 	hub, err := s.LookupAccount("HUB")
 	if err != nil {
 		t.Fatal(err)

@@ -5,11 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/jwt/v2"
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -27,21 +27,9 @@ func newCompany(t *testing.T) *company {
 	if _, err := claims.Encode(c.operator.NKey()); err != nil {
 		t.Fatal(err)
 	}
-	server, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true,
+	server := natstest.Start(t, &natsserver.Options{
 		TrustedOperators: []*jwt.OperatorClaims{claims}, AccountResolver: c.accounts,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Start()
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server does not come up")
-	}
 	c.url = server.ClientURL()
 	return c
 }

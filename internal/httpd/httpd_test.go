@@ -24,6 +24,7 @@ import (
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/httpd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -271,21 +272,9 @@ func TestOnlyTheFilesOfTheFolderAreOffered(t *testing.T) {
 // startNATS starts a server that is reached by WebSocket.
 func startNATS(t *testing.T) *natsserver.Server {
 	t.Helper()
-	s, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true,
+	s := natstest.Start(t, &natsserver.Options{
 		Websocket: natsserver.WebsocketOpts{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoTLS: true, SameOrigin: true},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not come up")
-	}
 	return s
 }
 

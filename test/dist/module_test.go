@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // freshMain is a program around what the package comment of event shows.
@@ -64,15 +64,7 @@ func TestAFreshModuleRunsTheExample(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, output, example.String())
 	}
-	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Start()
-	t.Cleanup(server.Shutdown)
-	if !server.ReadyForConnections(patience) {
-		t.Fatal("the server does not come up")
-	}
+	server := natstest.Start(t, nil)
 	output, err := exec.Command(filepath.Join(dir, "fresh"), server.ClientURL()).CombinedOutput()
 	if err != nil || string(output) != "order.placed: two loaves\n" {
 		t.Errorf("%v\n%s", err, output)
