@@ -126,7 +126,7 @@ func TestExplainHoldsExactlyWhatVerifyAcceptsOfTheJSONForm(t *testing.T) {
 			agree(t, name+", "+what, verified, bob.manager(alice).ExplainJSON(t.Context(), mutant, event.Moment{}, nil))
 		}
 		judge("as it is", data)
-		for i := range data {
+		for i := 0; i < len(data); i += 3 {
 			mutant := slices.Clone(data)
 			mutant[i] ^= 1
 			judge("a bit changed", mutant)
