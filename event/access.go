@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func (a *Access) takeAccount(user *claims, text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: the signing keys of the account", ErrAccess)
 	}
-	if issuer, _ := user.all.text("iss"); !a.direct && !contains(signing, issuer) {
+	if issuer, _ := user.all.text("iss"); !a.direct && !slices.Contains(signing, issuer) {
 		return fmt.Errorf("%w: issued by a key that is none of the account's", ErrAccess)
 	}
 	if a.Operator, err = account.all.key(trust.Operator, "iss"); err != nil {

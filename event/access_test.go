@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -223,7 +224,7 @@ func TestAPublisherRenewsItsKeysAndNothingIsLost(t *testing.T) {
 		if err := m.SignAs(device, alice.userToken(device, alice.account, time.Now(), time.Now().Add(time.Hour))); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pub.Publish(within(t), "x", []byte{byte(i)}); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "x", []byte{byte(i)}); err != nil {
 			t.Fatal(err)
 		}
 		if got := in.next(); got.Device != device.Public() || got.Data[0] != byte(i) {

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -165,7 +166,7 @@ func TestABatchIsPublishedAndHandledInItsOrder(t *testing.T) {
 	for i := range data {
 		data[i] = fmt.Append(nil, i)
 	}
-	published, err := pub.PublishBatch(within(t), "orders.new", data, event.Type("order"))
+	published, err := pub.PublishBatch(natstest.Within(t), "orders.new", data, event.Type("order"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -33,13 +34,13 @@ func asCloudEvent(t *testing.T, msg *nats.Msg) *cloudevents.Event {
 // stored are the messages of a stream, as any consumer gets them.
 func (b *bus) stored(stream string) []*nats.Msg {
 	b.t.Helper()
-	consumer, err := b.jetStream().OrderedConsumer(within(b.t), stream, jetstream.OrderedConsumerConfig{})
+	consumer, err := b.jetStream().OrderedConsumer(natstest.Within(b.t), stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	var msgs []*nats.Msg
 	for pending := uint64(1); pending > 0; {
-		msg, err := consumer.Next(jetstream.FetchMaxWait(patience))
+		msg, err := consumer.Next(jetstream.FetchMaxWait(natstest.Patience))
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -58,7 +59,7 @@ func TestAReaderOfCloudEventsReadsAPublicEvent(t *testing.T) {
 	b.stream("ORDERS", "orders.>")
 	alice := newCompany(t).hire()
 	pub := event.NewPublisher(b.connect(), alice.manager(), event.PublisherOptions{JetStream: b.jetStream()})
-	sent, err := pub.Publish(within(t), "orders.new", []byte(`{"order":1}`),
+	sent, err := pub.Publish(natstest.Within(t), "orders.new", []byte(`{"order":1}`),
 		event.Type("order.placed"), event.ContentType("application/json"), event.WantReceipt("receipts.alice"))
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func TestAReaderOfCloudEventsRefusesNoEvent(t *testing.T) {
 	publish := func(o event.PublisherOptions, subject, data string, options ...event.PublishOption) *event.Published {
 		t.Helper()
 		o.JetStream, o.LeaveAccess = js, access
-		sent, err := event.NewPublisher(b.connect(), m, o).Publish(within(t), subject, []byte(data), options...)
+		sent, err := event.NewPublisher(b.connect(), m, o).Publish(natstest.Within(t), subject, []byte(data), options...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,12 +118,12 @@ func TestAReaderOfCloudEventsRefusesNoEvent(t *testing.T) {
 	publish(event.PublisherOptions{}, `orders."ä"`, "odd")
 	publish(event.PublisherOptions{Places: event.PlaceBucket{KV: b.bucket("places")}}, "orders.new", "on a chain")
 	first := publish(event.PublisherOptions{}, "orders.new", "first", event.WantReceipt("receipts.alice"))
-	came, err := m.Receive(within(t), &event.Envelope{Event: first.Event, Access: alice.access, Which: hashOf(t, alice.access)}, event.Moment{}, nil)
+	came, err := m.Receive(natstest.Within(t), &event.Envelope{Event: first.Event, Access: alice.access, Which: hashOf(t, alice.access)}, event.Moment{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	publish(event.PublisherOptions{}, "orders.paid", "out of it", event.From(came))
-	if _, err := event.NewPublisher(b.connect(), m, event.PublisherOptions{JetStream: js}).PublishBatch(within(t), "orders.new", [][]byte{{1}, {2}, {3}}); err != nil {
+	if _, err := event.NewPublisher(b.connect(), m, event.PublisherOptions{JetStream: js}).PublishBatch(natstest.Within(t), "orders.new", [][]byte{{1}, {2}, {3}}); err != nil {
 		t.Fatal(err)
 	}
 	ring, err := event.NewRing("orders.keys", []string{alice.account.String()}, trust.NewXKey(), m, access)
@@ -133,14 +134,14 @@ func TestAReaderOfCloudEventsRefusesNoEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := event.NewPublisher(b.connect(), m, event.PublisherOptions{JetStream: js}).PublishEvent(within(t), epoch); err != nil {
+	if _, err := event.NewPublisher(b.connect(), m, event.PublisherOptions{JetStream: js}).PublishEvent(natstest.Within(t), epoch); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(within(t), "ORDERS")
+	stream, err := js.Stream(natstest.Within(t), "ORDERS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ring.Sync(within(t), stream); err != nil {
+	if err := ring.Sync(natstest.Within(t), stream); err != nil {
 		t.Fatal(err)
 	}
 	publish(event.PublisherOptions{Ring: ring}, "orders.new", "sealed", event.ContentType("text/plain"))

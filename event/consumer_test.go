@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 func TestAHandlerThatFailsIsTriedAgainAndThenBuried(t *testing.T) {
@@ -22,7 +23,7 @@ func TestAHandlerThatFailsIsTriedAgainAndThenBuried(t *testing.T) {
 	js := b.jetStream()
 	pub := event.NewPublisher(b.connect(), alice.manager(), event.PublisherOptions{JetStream: js})
 	for _, text := range []string{"poison", "shaky", "good"} {
-		if _, err := pub.Publish(within(t), "orders.new", []byte(text)); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "orders.new", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,18 +53,18 @@ func TestAHandlerThatFailsIsTriedAgainAndThenBuried(t *testing.T) {
 			} else {
 				again++
 			}
-		case <-time.After(patience):
+		case <-time.After(natstest.Patience):
 			t.Fatal("nothing comes")
 		}
 	}
 	if !handled["good"] || !handled["shaky"] || again != 3 || finals != 1 {
 		t.Errorf("handled %v, tried again %d times, given up %d times", handled, again, finals)
 	}
-	dead, err := js.Stream(within(t), "DEAD")
+	dead, err := js.Stream(natstest.Within(t), "DEAD")
 	if err != nil {
 		t.Fatal(err)
 	}
-	letter, err := dead.GetLastMsgForSubject(within(t), "dead")
+	letter, err := dead.GetLastMsgForSubject(natstest.Within(t), "dead")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +89,11 @@ func TestWhatIsNoEventNeverReachesTheHandler(t *testing.T) {
 	s := event.NewSubscriber(b.connect(), bob.manager(alice), event.SubscriberOptions{Failed: in.fail})
 	consume(t, s, js, b.durable("ORDERS", "worker", "orders.>"), in.handle)
 
-	if _, err := js.Publish(within(t), "orders.new", []byte("just bytes")); err != nil {
+	if _, err := js.Publish(natstest.Within(t), "orders.new", []byte("just bytes")); err != nil {
 		t.Fatal(err)
 	}
 	in.refused(event.ErrMalformed)
-	if _, err := event.NewPublisher(b.connect(), mallory.manager(), event.PublisherOptions{JetStream: js}).Publish(within(t), "orders.new", nil); err != nil {
+	if _, err := event.NewPublisher(b.connect(), mallory.manager(), event.PublisherOptions{JetStream: js}).Publish(natstest.Within(t), "orders.new", nil); err != nil {
 		t.Fatal(err)
 	}
 	in.refused(event.ErrUntrusted)
@@ -103,7 +104,7 @@ func TestWhatIsNoEventNeverReachesTheHandler(t *testing.T) {
 	}
 	msg := v.Msg(event.Headers)
 	msg.Subject = "orders.new"
-	if _, err := js.PublishMsg(within(t), msg); err != nil {
+	if _, err := js.PublishMsg(natstest.Within(t), msg); err != nil {
 		t.Fatal(err)
 	}
 	in.refused(event.ErrNotMeant)
@@ -118,7 +119,7 @@ func TestWhatIsNoEventNeverReachesTheHandler(t *testing.T) {
 			forged.Device = alice.device.Public()
 			send(t, b.connect(), &event.Envelope{Event: forged, Access: alice.access})
 		}
-		if _, err := pub.Publish(within(t), "orders.new", fmt.Append(nil, i)); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "orders.new", fmt.Append(nil, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +136,7 @@ func TestWhatIsNoEventNeverReachesTheHandler(t *testing.T) {
 			if !errors.Is(f.Err, event.ErrSignature) || !f.Final {
 				t.Fatalf("%v", f.Err)
 			}
-		case <-time.After(patience):
+		case <-time.After(natstest.Patience):
 			t.Fatal("nothing comes")
 		}
 	}
@@ -151,10 +152,10 @@ func TestAConsumerThatIsBusyForLongStillHasItsEvent(t *testing.T) {
 	alice, bob := company.hire(), company.hire()
 	js := b.jetStream()
 	pub := event.NewPublisher(b.connect(), alice.manager(), event.PublisherOptions{JetStream: js})
-	if _, err := pub.Publish(within(t), "orders.new", []byte("long")); err != nil {
+	if _, err := pub.Publish(natstest.Within(t), "orders.new", []byte("long")); err != nil {
 		t.Fatal(err)
 	}
-	consumer, err := js.CreateConsumer(within(t), "ORDERS", jetstream.ConsumerConfig{
+	consumer, err := js.CreateConsumer(natstest.Within(t), "ORDERS", jetstream.ConsumerConfig{
 		Durable: "worker", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Second,
 	})
 	if err != nil {
@@ -168,13 +169,13 @@ func TestAConsumerThatIsBusyForLongStillHasItsEvent(t *testing.T) {
 	})
 	in.next()
 	info := func() *jetstream.ConsumerInfo {
-		info, err := consumer.Info(within(t))
+		info, err := consumer.Info(natstest.Within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return info
 	}
-	for deadline := time.Now().Add(patience); info().AckFloor.Stream != 1 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(natstest.Patience); info().AckFloor.Stream != 1 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 	}
 	if now := info(); now.NumRedelivered != 0 || now.Delivered.Consumer != 1 || now.AckFloor.Stream != 1 {
 		t.Errorf("delivered %d times", now.Delivered.Consumer)
@@ -192,7 +193,7 @@ func TestSubscribersThatShareAMemoryHandleAnEventOnce(t *testing.T) {
 	}
 	first := newInbox(t)
 	reader(first)
-	sent, err := event.NewPublisher(nc, alice.manager(), event.PublisherOptions{}).Publish(within(t), "x", []byte("x"))
+	sent, err := event.NewPublisher(nc, alice.manager(), event.PublisherOptions{}).Publish(natstest.Within(t), "x", []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestAChainShowsWhatIsMissing(t *testing.T) {
 	pub := publisher(nc)
 	var before *event.Published
 	for i := range 3 {
-		one, err := pub.Publish(within(t), "x", fmt.Append(nil, i))
+		one, err := pub.Publish(natstest.Within(t), "x", fmt.Append(nil, i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,12 +230,12 @@ func TestAChainShowsWhatIsMissing(t *testing.T) {
 	}
 	// one that is never delivered
 	other := startBus(t)
-	lost, err := publisher(other.connect()).Publish(within(t), "x", []byte("lost"))
+	lost, err := publisher(other.connect()).Publish(natstest.Within(t), "x", []byte("lost"))
 	if err != nil || lost.Seq != 4 {
 		t.Fatal(err, lost.Seq)
 	}
 	// the publisher starts again: what it may not have sent is sent before the next
-	if _, err := publisher(nc).Publish(within(t), "x", []byte("five")); err != nil {
+	if _, err := publisher(nc).Publish(natstest.Within(t), "x", []byte("five")); err != nil {
 		t.Fatal(err)
 	}
 	if got := in.next(); string(got.Data) != "lost" || got.Seq != 4 {
@@ -275,7 +276,7 @@ func (i *inbox) refusedOrGap(kind error) *event.Failure {
 			i.t.Fatalf("%v, want %v", f.Err, kind)
 		}
 		return f
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		i.t.Fatal("nothing comes")
 	}
 	return nil
@@ -295,13 +296,13 @@ func TestAccessTokensTravelOnceAndAreFound(t *testing.T) {
 	pub := event.NewPublisher(nc, m, event.PublisherOptions{LeaveAccess: access})
 	publish := func() {
 		t.Helper()
-		if _, err := pub.Publish(within(t), "x", nil); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "x", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 3 {
 		publish()
-		msg, err := wire.NextMsg(patience)
+		msg, err := wire.NextMsg(natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -21,7 +22,7 @@ func TestWhatAConsumerHadInHandGoesToTheNextAtOnce(t *testing.T) {
 	stream := b.stream("ORDERS", "orders.>")
 	alice := newCompany(t).hire()
 	js := b.jetStream()
-	c, err := stream.CreateConsumer(within(t), jetstream.ConsumerConfig{
+	c, err := stream.CreateConsumer(natstest.Within(t), jetstream.ConsumerConfig{
 		Durable: "worker", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Hour,
 	})
 	if err != nil {
@@ -32,14 +33,14 @@ func TestWhatAConsumerHadInHandGoesToTheNextAtOnce(t *testing.T) {
 	})
 	const count = 100
 	for i := range count {
-		if _, err := pub.Publish(within(t), "orders.new", fmt.Append(nil, i)); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "orders.new", fmt.Append(nil, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for all := make(map[string]bool); len(all) < count; {
 		in := newInbox(t)
 		s := event.NewSubscriber(b.connect(), alice.manager(alice), event.SubscriberOptions{Failed: in.fail})
-		ctx, cancel := context.WithCancel(within(t))
+		ctx, cancel := context.WithCancel(natstest.Within(t))
 		handled := 0
 		err := s.Consume(ctx, js, c, func(_ context.Context, r *event.Received) error {
 			if all[string(r.Data)] {
@@ -74,7 +75,7 @@ func TestAnEventOfAChainThatIsDeliveredLateIsHandled(t *testing.T) {
 		JetStream: js, Places: event.PlaceBucket{KV: b.bucket("PLACES")},
 	})
 	for _, text := range []string{"one", "two", "three"} {
-		if _, err := pub.Publish(within(t), "orders.new", []byte(text)); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), "orders.new", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +105,7 @@ func TestAnEventOfAChainThatIsDeliveredLateIsHandled(t *testing.T) {
 			if !errors.Is(f.Err, event.ErrGap) {
 				t.Fatalf("refused: %v", f.Err)
 			}
-		case <-time.After(patience):
+		case <-time.After(natstest.Patience):
 			t.Fatalf("handled %v", handled)
 		}
 	}
@@ -113,7 +114,7 @@ func TestAnEventOfAChainThatIsDeliveredLateIsHandled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.PublishMsg(within(t), v.Msg(event.Headers)); err != nil {
+	if _, err := js.PublishMsg(natstest.Within(t), v.Msg(event.Headers)); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -127,7 +128,7 @@ func TestAnEventOfAChainThatIsDeliveredLateIsHandled(t *testing.T) {
 			}
 		case r := <-in.received:
 			t.Fatalf("handled %q", r.Data)
-		case <-time.After(patience):
+		case <-time.After(natstest.Patience):
 			t.Fatal("nothing comes")
 		}
 		return
@@ -175,12 +176,12 @@ func TestWhatIsRefusedIsBuriedOnce(t *testing.T) {
 	in := newInbox(t)
 	s := event.NewSubscriber(b.connect(), alice.manager(alice), event.SubscriberOptions{Failed: in.fail, DeadLetter: "dead"})
 	consume(t, s, js, c, in.handle)
-	if _, err := event.NewPublisher(b.connect(), mallory.manager(), event.PublisherOptions{JetStream: js}).Publish(within(t), "orders.new", nil); err != nil {
+	if _, err := event.NewPublisher(b.connect(), mallory.manager(), event.PublisherOptions{JetStream: js}).Publish(natstest.Within(t), "orders.new", nil); err != nil {
 		t.Fatal(err)
 	}
 	in.refused(event.ErrUntrusted)
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		info, err := c.Info(within(t))
+	for end := time.Now().Add(natstest.Patience); ; time.Sleep(time.Millisecond) {
+		info, err := c.Info(natstest.Within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +192,7 @@ func TestWhatIsRefusedIsBuriedOnce(t *testing.T) {
 			t.Fatalf("it is to be delivered again: %+v", info)
 		}
 	}
-	if info, err := graves.Info(within(t)); err != nil || info.State.Msgs != 1 {
+	if info, err := graves.Info(natstest.Within(t)); err != nil || info.State.Msgs != 1 {
 		t.Errorf("%v dead letters, %v", info.State.Msgs, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // The JSON form of an event has these members, in this order: its id; the body in base64;
@@ -137,7 +138,7 @@ func readMembers(data []byte, note func(error)) map[string]string {
 		case err != nil:
 			note(fmt.Errorf("%w: not a JSON object", ErrMalformed))
 			return members
-		case !contains(jsonMembers, name):
+		case !slices.Contains(jsonMembers, name):
 			note(fmt.Errorf("%w: unknown member %.40q", ErrMalformed, name))
 		case !isText || twice:
 			note(fmt.Errorf("%w: member %q", ErrMalformed, name))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // Check names one thing that is judged about an event.
@@ -147,7 +148,7 @@ func (e *Event) checkBody() error {
 }
 
 func (m *TokenManager) checkAudience(e *Event) error {
-	if e.Audience != "" && !contains(m.rules.Is, e.Audience) {
+	if e.Audience != "" && !slices.Contains(m.rules.Is, e.Audience) {
 		return fmt.Errorf("%w: it is for %q", ErrNotMeant, e.Audience)
 	}
 	return nil

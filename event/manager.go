@@ -331,15 +331,6 @@ func (m *TokenManager) checkTime(e *Event, at Moment) error {
 	return nil
 }
 
-func contains(texts []string, text string) bool {
-	for _, one := range texts {
-		if one == text {
-			return true
-		}
-	}
-	return false
-}
-
 // Revocation is from when on a device's events are not believed.
 type Revocation struct {
 	// After is the time of its last good event. What was stored in a stream by then is

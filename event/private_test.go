@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -74,10 +75,10 @@ func (p *private) announce(e *event.Event, err error) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if _, err := p.plain.PublishEvent(within(p.t), e); err != nil {
+	if _, err := p.plain.PublishEvent(natstest.Within(p.t), e); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.ring.Sync(within(p.t), p.keys); err != nil {
+	if err := p.ring.Sync(natstest.Within(p.t), p.keys); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -85,7 +86,7 @@ func (p *private) announce(e *event.Event, err error) {
 // says publishes something private.
 func (p *private) says(text string) {
 	p.t.Helper()
-	if _, err := p.pub.Publish(within(p.t), "plans.talk", []byte("plaintext "+text)); err != nil {
+	if _, err := p.pub.Publish(natstest.Within(p.t), "plans.talk", []byte("plaintext "+text)); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -99,11 +100,11 @@ func (p *private) reads(xkey *trust.XKey) (texts []string, refused []error) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := ring.Sync(within(p.t), p.keys); err != nil {
+	if err := ring.Sync(natstest.Within(p.t), p.keys); err != nil {
 		p.t.Fatal(err)
 	}
 	for seq := uint64(1); ; seq++ {
-		raw, err := p.keys.GetMsg(within(p.t), seq, jetstream.WithGetMsgSubject("plans.talk"))
+		raw, err := p.keys.GetMsg(natstest.Within(p.t), seq, jetstream.WithGetMsgSubject("plans.talk"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return texts, refused
 		}
@@ -113,7 +114,7 @@ func (p *private) reads(xkey *trust.XKey) (texts []string, refused []error) {
 		seq = raw.Sequence
 		v, err := event.ReadMsg(&nats.Msg{Subject: raw.Subject, Header: raw.Header, Data: raw.Data})
 		if err == nil {
-			err = m.Verify(within(p.t), v, event.Moment{Stored: raw.Time}, nil) // a relay verifies without reading
+			err = m.Verify(natstest.Within(p.t), v, event.Moment{Stored: raw.Time}, nil) // a relay verifies without reading
 		}
 		if err != nil {
 			p.t.Fatal(err)
@@ -194,7 +195,7 @@ func TestOnlyItsKeepersChangeARing(t *testing.T) {
 		t.Fatal(err)
 	}
 	pub := event.NewPublisher(p.connect(), mallory.manager(), event.PublisherOptions{JetStream: p.jetStream()})
-	if _, err := pub.PublishEvent(within(t), e); err != nil {
+	if _, err := pub.PublishEvent(natstest.Within(t), e); err != nil {
 		t.Fatal(err)
 	}
 	// an old event of the keeper's own, said again, changes nothing either
@@ -202,7 +203,7 @@ func TestOnlyItsKeepersChangeARing(t *testing.T) {
 	if texts, refused := p.reads(xkey); len(texts) > 0 || len(refused) != 1 {
 		t.Errorf("mallory reads %q", texts)
 	}
-	if err := p.ring.Sync(within(t), p.keys); err != nil || len(p.ring.Readers()) != 1 {
+	if err := p.ring.Sync(natstest.Within(t), p.keys); err != nil || len(p.ring.Readers()) != 1 {
 		t.Errorf("%v, readers %v", err, p.ring.Readers())
 	}
 }
@@ -219,7 +220,7 @@ func TestASubscriberWithoutTheKeyGetsNoData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ring.Sync(within(t), p.keys); err != nil {
+		if err := ring.Sync(natstest.Within(t), p.keys); err != nil {
 			t.Fatal(err)
 		}
 		in := newInbox(t)
@@ -237,7 +238,7 @@ func TestASubscriberWithoutTheKeyGetsNoData(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	// what is not sealed is no event of a private stream
-	if _, err := p.plain.Publish(within(t), "plans.talk", []byte("open")); err != nil {
+	if _, err := p.plain.Publish(natstest.Within(t), "plans.talk", []byte("open")); err != nil {
 		t.Fatal(err)
 	}
 	reader.refused(event.ErrNotMeant)

@@ -19,9 +19,6 @@ import (
 	"keyhall.dev/keyhall/trust"
 )
 
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
 // bus is a NATS server that knows nothing of events: who may publish what, they prove
 // themselves.
 type bus struct {
@@ -58,7 +55,7 @@ func (b *bus) jetStream() jetstream.JetStream {
 
 func (b *bus) stream(name string, subjects ...string) jetstream.Stream {
 	b.t.Helper()
-	stream, err := b.jetStream().CreateStream(within(b.t), jetstream.StreamConfig{Name: name, Subjects: subjects})
+	stream, err := b.jetStream().CreateStream(natstest.Within(b.t), jetstream.StreamConfig{Name: name, Subjects: subjects})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -67,7 +64,7 @@ func (b *bus) stream(name string, subjects ...string) jetstream.Stream {
 
 func (b *bus) bucket(name string) jetstream.KeyValue {
 	b.t.Helper()
-	kv, err := b.jetStream().CreateKeyValue(within(b.t), jetstream.KeyValueConfig{Bucket: name})
+	kv, err := b.jetStream().CreateKeyValue(natstest.Within(b.t), jetstream.KeyValueConfig{Bucket: name})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -76,20 +73,13 @@ func (b *bus) bucket(name string) jetstream.KeyValue {
 
 func (b *bus) durable(stream, name, subject string) jetstream.Consumer {
 	b.t.Helper()
-	consumer, err := b.jetStream().CreateOrUpdateConsumer(within(b.t), stream, jetstream.ConsumerConfig{
+	consumer, err := b.jetStream().CreateOrUpdateConsumer(natstest.Within(b.t), stream, jetstream.ConsumerConfig{
 		Durable: name, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return consumer
-}
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // company is an operator with accounts, as the usual NATS tools make them.
@@ -190,7 +180,7 @@ func (i *inbox) next() *event.Received {
 		return r
 	case f := <-i.failed:
 		i.t.Fatalf("refused: %v", f.Err)
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		i.t.Fatal("nothing comes")
 	}
 	return nil
@@ -207,7 +197,7 @@ func (i *inbox) refused(kind error) *event.Failure {
 			i.t.Fatalf("refused with %v; want %v", f.Err, kind)
 		}
 		return f
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		i.t.Fatal("nothing comes")
 	}
 	return nil
@@ -244,7 +234,7 @@ func TestAnEventIsHeardByWhoBelievesItsPublisher(t *testing.T) {
 			subscribe(t, event.NewSubscriber(nc, bob.manager(bob), event.SubscriberOptions{Failed: strangers.fail}), "orders.>", strangers)
 
 			pub := event.NewPublisher(nc, alice.manager(), event.PublisherOptions{Form: form})
-			sent, err := pub.Publish(within(t), "orders.new", []byte(`{"n":1}`), event.Type("order.placed"), event.ContentType("application/json"))
+			sent, err := pub.Publish(natstest.Within(t), "orders.new", []byte(`{"n":1}`), event.Type("order.placed"), event.ContentType("application/json"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -286,13 +276,13 @@ func TestADurableConsumerHandlesEachEventOnce(t *testing.T) {
 	})
 	var sent []*event.Published
 	for i := range 20 {
-		one, err := pub.Publish(within(t), "orders.new", fmt.Append(nil, i))
+		one, err := pub.Publish(natstest.Within(t), "orders.new", fmt.Append(nil, i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		sent = append(sent, one)
 	}
-	kv, err := js.KeyValue(within(t), "access")
+	kv, err := js.KeyValue(natstest.Within(t), "access")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +311,7 @@ func TestADurableConsumerHandlesEachEventOnce(t *testing.T) {
 	inject := func(e *event.Event) {
 		msg := msgOf(t, e, alice.access, event.Headers)
 		msg.Header.Set("Nats-Expected-Stream", "ORDERS")
-		if _, err := js.PublishMsg(within(t), withoutDedup(msg)); err != nil {
+		if _, err := js.PublishMsg(natstest.Within(t), withoutDedup(msg)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -331,24 +321,22 @@ func TestADurableConsumerHandlesEachEventOnce(t *testing.T) {
 
 	b2 := b.jetStream()
 	purgeDedup(t, b2, "ORDERS")
-	if _, err := b2.PublishMsg(within(t), msgOf(t, sent[4].Event, alice.access, event.Headers)); err != nil {
+	if _, err := b2.PublishMsg(natstest.Within(t), msgOf(t, sent[4].Event, alice.access, event.Headers)); err != nil {
 		t.Fatal(err)
 	}
 	in = newInbox(t)
 	consume(t, reader(in), js, b.durable("ORDERS", "worker", "orders.>"), in.handle)
 	in.refused(event.ErrReplay)
 	for _, want := range []string{"header", "there before"} {
-		letter, err := dead.NextMsg(patience)
-		if err != nil || !contains(letter.Header.Get(event.HeaderReason), want) {
+		letter, err := dead.NextMsg(natstest.Patience)
+		if err != nil || !strings.Contains(letter.Header.Get(event.HeaderReason), want) {
 			t.Errorf("dead letter %v %v, want %q", letter, err, want)
 		}
 	}
-	if one, err := pub.Publish(within(t), "orders.new", []byte("more")); err != nil || in.next().ID != one.ID {
+	if one, err := pub.Publish(natstest.Within(t), "orders.new", []byte("more")); err != nil || in.next().ID != one.ID {
 		t.Errorf("after it: %v", err)
 	}
 }
-
-func contains(text, part string) bool { return strings.Contains(text, part) }
 
 func withoutDedup(msg *nats.Msg) *nats.Msg {
 	msg.Header.Del(nats.MsgIdHdr)
@@ -358,13 +346,13 @@ func withoutDedup(msg *nats.Msg) *nats.Msg {
 // purgeDedup has a stream forget which ids it has: as if they had been stored long ago.
 func purgeDedup(t *testing.T, js jetstream.JetStream, name string) {
 	t.Helper()
-	stream, err := js.Stream(within(t), name)
+	stream, err := js.Stream(natstest.Within(t), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := stream.CachedInfo().Config
 	config.Duplicates = 100 * time.Millisecond
-	if _, err := js.UpdateStream(within(t), config); err != nil {
+	if _, err := js.UpdateStream(natstest.Within(t), config); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // chainOf starts services that pass on from step.0 to step.1 and so forth, believing some;
@@ -69,7 +70,7 @@ func TestATrailLeadsFromTheFirstPublisherToTheLast(t *testing.T) {
 	subscribe(t, event.NewSubscriber(b.connect(), services[1].manager(all...), event.SubscriberOptions{Access: access, Failed: overheard.fail}), "receipts.first", overheard)
 
 	pub := event.NewPublisher(b.connect(), m, event.PublisherOptions{LeaveAccess: access})
-	sent, err := pub.Publish(within(t), "step.0", []byte("work "), event.WantReceipt("receipts.first"))
+	sent, err := pub.Publish(natstest.Within(t), "step.0", []byte("work "), event.WantReceipt("receipts.first"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestARogueInAChainIsRefusedAtEveryBoundary(t *testing.T) {
 	m := rogue.manager(append(services, rogue)...)
 	subscribe(t, event.NewSubscriber(b.connect(), m, event.SubscriberOptions{Access: access, Failed: heard.fail}), "step.>", heard)
 	honest := event.NewPublisher(b.connect(), services[4].manager(), event.PublisherOptions{LeaveAccess: access})
-	if _, err := honest.Publish(within(t), "step.0", []byte("work ")); err != nil {
+	if _, err := honest.Publish(natstest.Within(t), "step.0", []byte("work ")); err != nil {
 		t.Fatal(err)
 	}
 	if end := done.next(); string(end.Data) != "work 0123" {
@@ -136,7 +137,7 @@ func TestARogueInAChainIsRefusedAtEveryBoundary(t *testing.T) {
 	for _, stolen := range all {
 		step := stolen.Subject
 		// what comes out of it, in the rogue's own name
-		if _, err := pub.Publish(within(t), step, []byte("bogus"), event.From(stolen)); err != nil {
+		if _, err := pub.Publish(natstest.Within(t), step, []byte("bogus"), event.From(stolen)); err != nil {
 			t.Fatal(err)
 		}
 		failed.refused(event.ErrUntrusted)
@@ -185,7 +186,7 @@ func TestATrailHasAnEnd(t *testing.T) {
 	access := event.AccessBucket{KV: b.bucket("access")}
 	subscribe(t, event.NewSubscriber(b.connect(), m, event.SubscriberOptions{Access: access, Failed: in.fail}), "loop", in)
 	pub := event.NewPublisher(b.connect(), m, event.PublisherOptions{LeaveAccess: access})
-	_, err := pub.Publish(within(t), "loop", nil)
+	_, err := pub.Publish(natstest.Within(t), "loop", nil)
 	for hops := 0; ; hops++ {
 		if err != nil {
 			if !errors.Is(err, event.ErrTrail) || hops != event.MaxHops+1 {
@@ -193,6 +194,6 @@ func TestATrailHasAnEnd(t *testing.T) {
 			}
 			return
 		}
-		_, err = pub.Publish(within(t), "loop", nil, event.From(in.next()))
+		_, err = pub.Publish(natstest.Within(t), "loop", nil, event.From(in.next()))
 	}
 }

@@ -22,29 +22,11 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-	}
-}
 
 // signing is a server, its ledger, and a signer that runs.
 type signing struct {
@@ -59,7 +41,7 @@ type signing struct {
 
 func startSigning(t *testing.T) *signing {
 	t.Helper()
-	server, err := natsd.Start(within(t), natsd.Options{
+	server, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -72,7 +54,7 @@ func startSigning(t *testing.T) *signing {
 	})
 	s := &signing{Server: server, t: t, Hall: chaintest.New(t, server.Keys().OperatorJWT, server.Keys().OperatorSigner), last: make(map[string]uint64)}
 	s.nc = s.connect(server.Keys().HubUser)
-	if s.ledger, err = ledger.Open(within(t), s.nc, 1); err != nil {
+	if s.ledger, err = ledger.Open(natstest.Within(t), s.nc, 1); err != nil {
 		t.Fatal(err)
 	}
 	s.run()
@@ -120,9 +102,9 @@ func (s *signing) run() {
 		s.t.Fatalf("signer: %v", err)
 	}
 	// See TestAServiceThatIsOfferedAnswers of package api.
-	eventually(s.t, "the signer answers", func() bool {
+	natstest.Eventually(s.t, "the signer answers", func() bool {
 		request := api.ProveRequest{Challenge: make([]byte, 32), Document: make([]byte, 32)}
-		return api.Call(within(s.t), s.nc, "signer.prove", request, new(api.ProveAnswer)) == nil
+		return api.Call(natstest.Within(s.t), s.nc, "signer.prove", request, new(api.ProveAnswer)) == nil
 	})
 }
 
@@ -132,7 +114,7 @@ func (s *signing) append(events ...*event.Event) uint64 {
 	var seq uint64
 	for _, ev := range events {
 		var err error
-		if seq, err = s.ledger.Append(within(s.t), ev, s.last[ev.Subject]); err != nil {
+		if seq, err = s.ledger.Append(natstest.Within(s.t), ev, s.last[ev.Subject]); err != nil {
 			s.t.Fatal(err)
 		}
 		s.last[ev.Subject] = seq
@@ -141,7 +123,7 @@ func (s *signing) append(events ...*event.Event) uint64 {
 }
 
 func (s *signing) await(account string, seq uint64) error {
-	return api.CallWithin(within(s.t), patience, s.nc, "signer.await", api.AwaitRequest{Account: account, Seq: seq}, &api.Done{})
+	return api.CallWithin(natstest.Within(s.t), natstest.Patience, s.nc, "signer.await", api.AwaitRequest{Account: account, Seq: seq}, &api.Done{})
 }
 
 func (s *signing) mustAwait(account string, seq uint64) {
@@ -178,7 +160,7 @@ func (s *signing) mustLogin(m *chaintest.Member) *nats.Conn {
 // jwtOf is the account JWT that the server has.
 func (s *signing) jwtOf(account string) string {
 	s.t.Helper()
-	msg, err := s.connect(s.Keys().SystemUser).RequestWithContext(within(s.t), "$SYS.REQ.ACCOUNT."+account+".CLAIMS.LOOKUP", nil)
+	msg, err := s.connect(s.Keys().SystemUser).RequestWithContext(natstest.Within(s.t), "$SYS.REQ.ACCOUNT."+account+".CLAIMS.LOOKUP", nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -193,7 +175,7 @@ func TestAnAdmittedPersonsAccountGoesLive(t *testing.T) {
 	}
 	s.mustAwait(m.Account(), s.append(ev))
 	nc := s.mustLogin(m)
-	if err := nc.FlushTimeout(patience); err != nil {
+	if err := nc.FlushTimeout(natstest.Patience); err != nil {
 		t.Error(err)
 	}
 	claims, err := jwt.DecodeAccountClaims(s.jwtOf(m.Account()))
@@ -212,7 +194,7 @@ func TestAShareConnectsTwoAccountsUntilItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sub.Unsubscribe() })
-	if err := owner.FlushTimeout(patience); err != nil {
+	if err := owner.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	ask := func() error {
@@ -246,7 +228,7 @@ func TestARevokedDeviceIsLetInNoMore(t *testing.T) {
 	}
 	t.Cleanup(nc.Close)
 	s.mustAwait(alice.Account(), s.append(alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: phone.String()})))
-	eventually(t, "the phone is put out", func() bool { return nc.IsClosed() || !nc.IsConnected() })
+	natstest.Eventually(t, "the phone is put out", func() bool { return nc.IsClosed() || !nc.IsConnected() })
 	if again, err := s.login(phone, token); err == nil {
 		again.Close()
 		t.Error("the phone is let in again")
@@ -297,7 +279,7 @@ func TestASignerThatComesBackSignsNothingAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stop()
-	eventually(t, "a JWT of now would be another", func() bool { return time.Now().Unix() > claims.IssuedAt })
+	natstest.Eventually(t, "a JWT of now would be another", func() bool { return time.Now().Unix() > claims.IssuedAt })
 	s.run()
 	s.mustAwait(alice.Account(), 2)
 	if after := s.jwtOf(alice.Account()); after != before {
@@ -310,7 +292,7 @@ func TestTheSignerProvesTheHub(t *testing.T) {
 	document := []byte(`{"version":1}`)
 	challenge, hash := [32]byte{7}, sha256.Sum256(document)
 	var answer api.ProveAnswer
-	if err := api.Call(within(t), s.nc, "signer.prove", api.ProveRequest{Challenge: challenge[:], Document: hash[:]}, &answer); err != nil {
+	if err := api.Call(natstest.Within(t), s.nc, "signer.prove", api.ProveRequest{Challenge: challenge[:], Document: hash[:]}, &answer); err != nil {
 		t.Fatal(err)
 	}
 	hub, err := trust.ParseHub(answer.Hub)
@@ -326,7 +308,7 @@ func TestTheSignerProvesTheHub(t *testing.T) {
 		"nothing":           api.ProveRequest{},
 		"no JSON":           []byte("challenge"),
 	} {
-		if err := api.Call(within(t), s.nc, "signer.prove", request, &answer); !fault.Is(err, fault.Malformed) {
+		if err := api.Call(natstest.Within(t), s.nc, "signer.prove", request, &answer); !fault.Is(err, fault.Malformed) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -339,7 +321,9 @@ func TestTheSignerClosesAConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kick := func(request any) error { return api.Call(within(t), s.nc, "signer.kick", request, &api.Done{}) }
+	kick := func(request any) error {
+		return api.Call(natstest.Within(t), s.nc, "signer.kick", request, &api.Done{})
+	}
 	for what, request := range map[string]any{
 		"no server":     api.KickRequest{Client: client},
 		"no connection": api.KickRequest{Server: nc.ConnectedServerId()},
@@ -356,7 +340,7 @@ func TestTheSignerClosesAConnection(t *testing.T) {
 	if err := kick(api.KickRequest{Server: nc.ConnectedServerId(), Client: client}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is closed", func() bool { return !nc.IsConnected() })
+	natstest.Eventually(t, "it is closed", func() bool { return !nc.IsConnected() })
 	if err := kick(api.KickRequest{Server: "NAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Client: 1}); err != nil {
 		t.Errorf("on a server that is gone: %v", err)
 	}
@@ -371,8 +355,8 @@ func TestAConnectionsServerIsNoWildcard(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, server := range []string{"*", ">", "a.b", " ", "PING"} {
-		_ = api.Call(within(t), s.nc, "signer.kick", api.KickRequest{Server: server, Client: client}, &api.Done{})
-		if err := nc.FlushTimeout(patience); err != nil {
+		_ = api.Call(natstest.Within(t), s.nc, "signer.kick", api.KickRequest{Server: server, Client: client}, &api.Done{})
+		if err := nc.FlushTimeout(natstest.Patience); err != nil {
 			t.Fatalf("%q: %v", server, err)
 		}
 	}
@@ -383,7 +367,7 @@ func TestASignerWithoutItsKeysDoesNotStart(t *testing.T) {
 	hub, sys := s.connect(s.Keys().SignerUser), s.connect(s.Keys().SystemUser)
 	run := func(operator string, sys *nats.Conn) error {
 		signer := &accounts.Signer{OperatorJWT: operator, Key: s.Hall.Signing, HubAccount: s.Keys().Hub, Log: slog.New(slog.DiscardHandler)}
-		return signer.Run(within(t), hub, sys, func() { t.Error("ready") })
+		return signer.Run(natstest.Within(t), hub, sys, func() { t.Error("ready") })
 	}
 	if err := run("x.y.z", sys); !errors.Is(err, trust.ErrHub) {
 		t.Errorf("without an operator: %v", err)
@@ -408,14 +392,14 @@ func TestAccountsAreInstalledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := accounts.Install(within(t), sys, map[string]string{key: first}); err != nil {
+		if err := accounts.Install(natstest.Within(t), sys, map[string]string{key: first}); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.jwtOf(key); got != first {
 			t.Errorf("the server has %q", got)
 		}
 	}
-	if err := accounts.Install(within(t), sys, map[string]string{key: "x.y.z"}); err == nil {
+	if err := accounts.Install(natstest.Within(t), sys, map[string]string{key: "x.y.z"}); err == nil {
 		t.Error("something else was installed")
 	}
 }

@@ -23,20 +23,11 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // door is a hub's admission service, on a ledger with the host's invite in it.
 type door struct {
@@ -65,7 +56,7 @@ func (d *door) note(stage string) func(context.Context, string, uint64) error {
 
 func openDoor(t *testing.T) *door {
 	t.Helper()
-	server, err := natsd.Start(within(t), natsd.Options{
+	server, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -81,7 +72,7 @@ func openDoor(t *testing.T) *door {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.nc.Close)
-	if d.ledger, err = ledger.Open(within(t), d.nc, 1); err != nil {
+	if d.ledger, err = ledger.Open(natstest.Within(t), d.nc, 1); err != nil {
 		t.Fatal(err)
 	}
 	d.append(d.Invites(), 0)
@@ -91,7 +82,7 @@ func openDoor(t *testing.T) *door {
 
 func (d *door) append(ev *event.Event, after uint64) uint64 {
 	d.t.Helper()
-	seq, err := d.ledger.Append(within(d.t), ev, after)
+	seq, err := d.ledger.Append(natstest.Within(d.t), ev, after)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -117,7 +108,7 @@ func (d *door) serve() {
 			d.t.Error(err)
 		}
 	})
-	if err := d.nc.FlushTimeout(patience); err != nil {
+	if err := d.nc.FlushTimeout(natstest.Patience); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -146,14 +137,14 @@ func (d *door) newcomer(invite *trust.KeyPair) *nats.Conn {
 func (d *door) asks(invite *trust.KeyPair, data []byte) (seq uint64, err error) {
 	d.t.Helper()
 	var answer api.Appended
-	err = api.CallWithin(within(d.t), patience, d.newcomer(invite), "admission."+invite.String()+".admit", data, &answer)
+	err = api.CallWithin(natstest.Within(d.t), natstest.Patience, d.newcomer(invite), "admission."+invite.String()+".admit", data, &answer)
 	return answer.Seq, err
 }
 
 // people are the accounts of the ledger, in the order of their admission.
 func (d *door) people() (accounts []string) {
 	d.t.Helper()
-	err := d.ledger.ReadChain(within(d.t), chain.PersonSubject("*"), func(entry ledger.Entry) (bool, error) {
+	err := d.ledger.ReadChain(natstest.Within(d.t), chain.PersonSubject("*"), func(entry ledger.Entry) (bool, error) {
 		if entry.Event.Type == chain.Admit {
 			accounts = append(accounts, entry.Event.Author.Text(trust.Account))
 		}
@@ -303,7 +294,7 @@ func TestAnAdmissionThatDoesNotHoldIsRefused(t *testing.T) {
 // foreignKeys are those of another hub.
 func foreignKeys(t *testing.T) *natsd.Keys {
 	t.Helper()
-	other, err := natsd.Start(within(t), natsd.Options{DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler)})
+	other, err := natsd.Start(natstest.Within(t), natsd.Options{DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +345,7 @@ func TestANewcomerAsksFromTheInboxOfTheirInvite(t *testing.T) {
 	d := openDoor(t)
 	var answer api.Appended
 	data := admitsFor(d.Hall, "alice").Encode()
-	err := api.CallWithin(within(t), 100*time.Millisecond, d.nc, "admission."+d.Invite.String()+".admit", data, &answer)
+	err := api.CallWithin(natstest.Within(t), 100*time.Millisecond, d.nc, "admission."+d.Invite.String()+".admit", data, &answer)
 	if !fault.Is(err, fault.Unavailable) || len(d.people()) != 0 {
 		t.Errorf("%v, people %v", err, d.people())
 	}

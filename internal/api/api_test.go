@@ -27,25 +27,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-	}
-}
-
 // bus is a server with one account: the services' rules do not rest on its permissions.
 type bus struct {
 	t      *testing.T
@@ -105,7 +86,7 @@ func (b *bus) offerOn(nc *nats.Conn, s api.Service) *lockedLog {
 		cancel()
 		wait()
 	})
-	if err := nc.FlushTimeout(patience); err != nil { // see TestAServiceThatIsOfferedAnswers
+	if err := nc.FlushTimeout(natstest.Patience); err != nil { // see TestAServiceThatIsOfferedAnswers
 		b.t.Fatal(err)
 	}
 	return log
@@ -138,16 +119,16 @@ func TestACallIsAnswered(t *testing.T) {
 	b.offer(verb(echoes))
 	nc := b.connect("_INBOX_UALICE")
 	var answer echo
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{Text: "hello"}, &answer); err != nil {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{Text: "hello"}, &answer); err != nil {
 		t.Fatal(err)
 	}
 	if want := (echo{"ALICE", "hello"}); answer != want {
 		t.Errorf("%+v, want %+v", answer, want)
 	}
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", []byte(`{"text":"raw"}`), &answer); err != nil || answer.Text != "raw" {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", []byte(`{"text":"raw"}`), &answer); err != nil || answer.Text != "raw" {
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", []byte{}, &answer); err != nil || answer.Text != "" {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", []byte{}, &answer); err != nil || answer.Text != "" {
 		t.Errorf("nothing asked: %+v, %v", answer, err)
 	}
 }
@@ -163,7 +144,7 @@ func TestAServiceThatIsOfferedAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = api.Call(within(t), nc, fmt.Sprintf("test%d.ALICE.do", i), echo{}, &echo{})
+		err = api.Call(natstest.Within(t), nc, fmt.Sprintf("test%d.ALICE.do", i), echo{}, &echo{})
 		cancel()
 		wait()
 		if err != nil {
@@ -196,7 +177,7 @@ func TestAFailureHasItsCodeAndASentence(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			b := startBus(t)
 			log := b.offer(verb(func(context.Context, string, []byte) (any, error) { return nil, row.err }))
-			err := api.Call(within(t), b.connect("_INBOX_UALICE"), "hub.ALICE.test.do", echo{}, &echo{})
+			err := api.Call(natstest.Within(t), b.connect("_INBOX_UALICE"), "hub.ALICE.test.do", echo{}, &echo{})
 			sentence := row.sentence
 			if sentence == "" {
 				sentence = row.err.Error()
@@ -223,7 +204,7 @@ func TestTheLogDoesNotNameTheCaller(t *testing.T) {
 	s := verb(func(context.Context, string, []byte) (any, error) { return nil, io.EOF })
 	s.Prefix = "admission.*"
 	log := b.offer(s)
-	if err := api.Call(within(t), b.connect("_INBOX_UALICE"), "admission.UALICE.do", echo{}, &echo{}); !fault.Is(err, fault.Internal) {
+	if err := api.Call(natstest.Within(t), b.connect("_INBOX_UALICE"), "admission.UALICE.do", echo{}, &echo{}); !fault.Is(err, fault.Internal) {
 		t.Error(err)
 	}
 	if strings.Contains(log.String(), "ALICE") {
@@ -241,12 +222,12 @@ func TestAPanicIsOneFailedRequest(t *testing.T) {
 	}))
 	nc := b.connect("_INBOX_UALICE")
 	for range 3 {
-		err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{Text: "boom"}, &echo{})
+		err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{Text: "boom"}, &echo{})
 		if !fault.Is(err, fault.Internal) || strings.Contains(err.Error(), "defect") {
 			t.Errorf("%v", err)
 		}
 	}
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); err != nil {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); err != nil {
 		t.Errorf("the next: %v", err)
 	}
 	if !strings.Contains(log.String(), "a defect") {
@@ -262,7 +243,7 @@ func TestManyRequestsFailAtOnce(t *testing.T) {
 	for range 8 {
 		callers.Go(func() {
 			for range 150 {
-				if err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Refused) {
+				if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Refused) {
 					t.Errorf("%v", err)
 				}
 			}
@@ -279,7 +260,7 @@ func TestAnAnswerThatCannotBeSentIsAFailure(t *testing.T) {
 		s := verb(func(context.Context, string, []byte) (any, error) { return answer, nil })
 		s.Name = what
 		log := b.offer(s)
-		err := api.CallWithin(within(t), time.Second, b.connect("_INBOX_UALICE"), "hub.ALICE."+what+".do", echo{}, new(any))
+		err := api.CallWithin(natstest.Within(t), time.Second, b.connect("_INBOX_UALICE"), "hub.ALICE."+what+".do", echo{}, new(any))
 		if !fault.Is(err, fault.Internal) || !strings.Contains(log.String(), "request failed") {
 			t.Errorf("%s: %v; logged %q", what, err, log)
 		}
@@ -330,10 +311,10 @@ func TestAnAnswerGoesOnlyWhereTheCallerMayBe(t *testing.T) {
 					t.Fatal(err)
 				}
 				if i < len(row.dropped) {
-					eventually(t, reply+" is dropped", func() bool {
+					natstest.Eventually(t, reply+" is dropped", func() bool {
 						return strings.Count(log.String(), "foreign reply subject dropped") > i
 					})
-				} else if _, err := sub.NextMsg(patience); err != nil {
+				} else if _, err := sub.NextMsg(natstest.Patience); err != nil {
 					t.Errorf("%s: %v", reply, err)
 				}
 				if n, _, err := sub.Pending(); err != nil || n != 0 {
@@ -379,13 +360,13 @@ func TestAnImportersAnswerComesThroughTheImport(t *testing.T) {
 	}
 	b.offerOn(connect("hub"), api.Service{Name: "test", Verbs: map[string]api.Handler{"do": echoes}})
 	var answer echo
-	if err := api.Call(within(t), connect("member"), "hub.test.do", echo{Text: "hello"}, &answer); err != nil {
+	if err := api.Call(natstest.Within(t), connect("member"), "hub.test.do", echo{Text: "hello"}, &answer); err != nil {
 		t.Fatal(err)
 	}
 	if want := (echo{"UALICE", "hello"}); answer != want {
 		t.Errorf("%+v, want %+v", answer, want)
 	}
-	if err := api.CallWithin(within(t), 100*time.Millisecond, connect("hub"), "hub.UALICE.test.do", echo{}, &answer); !fault.Is(err, fault.Unavailable) {
+	if err := api.CallWithin(natstest.Within(t), 100*time.Millisecond, connect("hub"), "hub.UALICE.test.do", echo{}, &answer); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("without the import: %v", err)
 	}
 }
@@ -404,13 +385,13 @@ func TestAServiceFinishesWhatItBegan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.FlushTimeout(patience); err != nil {
+	if err := nc.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	answered := make(chan error, 1)
 	var answer echo
 	caller := b.connect("_INBOX_UALICE")
-	go func() { answered <- api.Call(within(t), caller, "hub.ALICE.test.do", echo{}, &answer) }()
+	go func() { answered <- api.Call(natstest.Within(t), caller, "hub.ALICE.test.do", echo{}, &answer) }()
 	<-begun
 	cancel()
 	waited := make(chan struct{})
@@ -447,32 +428,32 @@ func TestAServiceNeedsAConnection(t *testing.T) {
 func TestACallThatIsNotAnsweredIsUnavailable(t *testing.T) {
 	b := startBus(t)
 	nc := b.connect("_INBOX_UALICE")
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) || !errors.Is(err, nats.ErrNoResponders) {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) || !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("nobody there: %v", err)
 	}
 	silent, err := b.connect("_INBOX_UHUB").SubscribeSync("silent")
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "somebody is silent", func() bool { return b.server.NumSubscriptions() > 0 && silent.IsValid() })
-	if err := api.CallWithin(within(t), 20*time.Millisecond, nc, "silent", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
+	natstest.Eventually(t, "somebody is silent", func() bool { return b.server.NumSubscriptions() > 0 && silent.IsValid() })
+	if err := api.CallWithin(natstest.Within(t), 20*time.Millisecond, nc, "silent", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("no answer: %v", err)
 	}
 	garbled := b.connect("_INBOX_UHUB")
 	if _, err := garbled.Subscribe("garbled", func(msg *nats.Msg) { _ = msg.Respond([]byte("{")) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := garbled.FlushTimeout(patience); err != nil {
+	if err := garbled.FlushTimeout(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Call(within(t), nc, "garbled", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
+	if err := api.Call(natstest.Within(t), nc, "garbled", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("an answer that is none: %v", err)
 	}
-	if err := api.Call(within(t), nc, "garbled", math.NaN(), &echo{}); err == nil {
+	if err := api.Call(natstest.Within(t), nc, "garbled", math.NaN(), &echo{}); err == nil {
 		t.Error("a question that is none was asked")
 	}
 	nc.Close()
-	if err := api.Call(within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
+	if err := api.Call(natstest.Within(t), nc, "hub.ALICE.test.do", echo{}, &echo{}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("no connection: %v", err)
 	}
 }
@@ -528,7 +509,7 @@ func TestErrorsTravelAsTheProtocolSays(t *testing.T) {
 	b.offer(verb(func(context.Context, string, []byte) (any, error) {
 		return nil, fault.Wrap(fault.Taken, io.EOF, "the handle is taken")
 	}))
-	msg, err := b.connect("_INBOX_UALICE").Request("hub.ALICE.test.do", nil, patience)
+	msg, err := b.connect("_INBOX_UALICE").Request("hub.ALICE.test.do", nil, natstest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

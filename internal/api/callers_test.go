@@ -40,7 +40,7 @@ func TestOneCallersRequestsKeepNobodyElseWaiting(t *testing.T) {
 	}
 	next := func() string {
 		t.Helper()
-		msg, err := answers.NextMsg(patience)
+		msg, err := answers.NextMsg(natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestOneCallersRequestsKeepNobodyElseWaiting(t *testing.T) {
 		}
 	}
 	var answer echo
-	if err := api.Call(within(t), h.login("BOB"), "hub.test.do", echo{}, &answer); err != nil || answer.Caller != "BOB" {
+	if err := api.Call(natstest.Within(t), h.login("BOB"), "hub.test.do", echo{}, &answer); err != nil || answer.Caller != "BOB" {
 		t.Errorf("somebody else: %+v, %v", answer, err)
 	}
 	close(release)
@@ -64,7 +64,7 @@ func TestOneCallersRequestsKeepNobodyElseWaiting(t *testing.T) {
 			t.Errorf("one of those that may be: %q", code)
 		}
 	}
-	eventually(t, "another is answered", func() bool { ask(); return next() == "" })
+	natstest.Eventually(t, "another is answered", func() bool { ask(); return next() == "" })
 }
 
 // members is a server with an account HUB and one for each member, who imports its API.

@@ -30,18 +30,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-	}
-}
-
 var document = api.Document{Version: 1, NATS: []string{"nats://h:4222"}, WebSocket: "/nats", Sentinel: "a.b.c&<>"}
 
 // options are those of an origin that proves nothing.
@@ -303,7 +291,7 @@ func TestTheWebSocketGoesThroughTheOrigin(t *testing.T) {
 	if err := nc.Publish("a", []byte(want)); err != nil {
 		t.Fatal(err)
 	}
-	if msg, err := sub.NextMsg(patience); err != nil || string(msg.Data) != want {
+	if msg, err := sub.NextMsg(natstest.Patience); err != nil || string(msg.Data) != want {
 		t.Errorf("%v", err)
 	}
 	if response, _ := get(t, http.MethodGet, s.URL()+httpd.SocketPath); response.StatusCode == http.StatusOK {
@@ -405,7 +393,7 @@ func TestTheURLIsWhatAMemberOnThisMachineTypes(t *testing.T) {
 		if !strings.HasPrefix(s.URL(), prefix) {
 			t.Errorf("%s is %s", address, s.URL())
 		}
-		eventually(t, "it answers there", func() bool {
+		natstest.Eventually(t, "it answers there", func() bool {
 			response, _ := get(t, http.MethodGet, s.URL())
 			return response.StatusCode == http.StatusOK
 		})

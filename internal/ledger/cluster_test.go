@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // startCluster starts three servers that keep three copies of a stream.
@@ -51,11 +52,11 @@ func startCluster(t *testing.T) []*natsserver.Server {
 		servers = append(servers, s)
 	}
 	for _, s := range servers {
-		if !s.ReadyForConnections(patience) {
+		if !s.ReadyForConnections(natstest.Patience) {
 			t.Fatal("a server does not come up")
 		}
 	}
-	eventually(t, "the cluster has a leader", func() bool {
+	natstest.Eventually(t, "the cluster has a leader", func() bool {
 		for _, s := range servers {
 			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == 3 {
 				return true
@@ -76,8 +77,8 @@ func TestALoserOnAReplicatedLedgerLooksAgain(t *testing.T) {
 		}
 		t.Cleanup(nc.Close)
 		var l *ledger.Ledger
-		eventually(t, "the ledger opens", func() bool {
-			ctx, cancel := context.WithTimeout(within(t), 5*time.Second)
+		natstest.Eventually(t, "the ledger opens", func() bool {
+			ctx, cancel := context.WithTimeout(natstest.Within(t), 5*time.Second)
 			defer cancel()
 			l, err = ledger.Open(ctx, nc, 3)
 			return err == nil
@@ -97,7 +98,7 @@ func race(t *testing.T, ledgers []*ledger.Ledger, subject string) {
 	for i := range writers {
 		ev := statement(t, subject, "mine")
 		go func() {
-			_, err := ledgers[i%len(ledgers)].Append(within(t), ev, 0)
+			_, err := ledgers[i%len(ledgers)].Append(natstest.Within(t), ev, 0)
 			results <- err
 		}()
 	}

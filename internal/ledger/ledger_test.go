@@ -18,29 +18,11 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-	}
-}
 
 // server is a real embedded server; a second one on the same folder finds what was there.
 type server struct {
@@ -51,7 +33,7 @@ type server struct {
 
 func startServer(t *testing.T, dir string) *server {
 	t.Helper()
-	running, err := natsd.Start(within(t), natsd.Options{
+	running, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: dir, NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -80,7 +62,7 @@ func (s *server) stop(t *testing.T) {
 
 func (s *server) open(t *testing.T) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(within(t), s.nc, 1)
+	l, err := ledger.Open(natstest.Within(t), s.nc, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +93,7 @@ func statement(t *testing.T, subject, body string) *event.Event {
 func fill(t *testing.T, l *ledger.Ledger, subject string, after uint64, n int) uint64 {
 	t.Helper()
 	for i := range n {
-		seq, err := l.Append(within(t), statement(t, subject, strconv.Itoa(i)), after)
+		seq, err := l.Append(natstest.Within(t), statement(t, subject, strconv.Itoa(i)), after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +112,7 @@ func wantMoved(t *testing.T, what string, err error) {
 
 func TestWhatIsAppendedIsRead(t *testing.T) {
 	s, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	if last, err := l.Last(ctx); err != nil || last != 0 {
 		t.Fatalf("an empty ledger ends at %d, %v", last, err)
 	}
@@ -167,7 +149,7 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 
 func TestOfWritersForOnePlaceOneWins(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	const writers = 20
 	results := make(chan error, writers)
 	var ready sync.WaitGroup
@@ -196,7 +178,7 @@ func TestOfWritersForOnePlaceOneWins(t *testing.T) {
 
 func TestAnAppendBehindTheHeadIsRefused(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	last := fill(t, l, "ledger.person.A", 0, 2)
 	for what, after := range map[string]uint64{"as the first": 0, "as the second": 1, "after what is not there": 9} {
 		_, err := l.Append(ctx, statement(t, "ledger.person.A", "x"), after)
@@ -209,7 +191,7 @@ func TestAnAppendBehindTheHeadIsRefused(t *testing.T) {
 
 func TestAnEventThatIsThereIsAcknowledgedAgain(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	ev := statement(t, "ledger.person.A", "x")
 	seq, err := l.Append(ctx, ev, 0)
 	if err != nil {
@@ -229,7 +211,7 @@ func TestAnEventThatIsThereIsAcknowledgedAgain(t *testing.T) {
 
 func TestTheSameAppendAgainIsAcknowledgedAgain(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	ev := statement(t, "ledger.person.A", "x")
 	for range 2 {
 		if seq, err := l.Append(ctx, ev, 0); err != nil || seq != 1 {
@@ -246,7 +228,7 @@ func TestTheSameAppendAgainIsAcknowledgedAgain(t *testing.T) {
 
 func TestAppendAtHoldsTheWholeLedger(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	if seq, err := l.AppendAt(ctx, statement(t, "ledger.person.A", "x"), 0); err != nil || seq != 1 {
 		t.Fatalf("at %d, %v", seq, err)
 	}
@@ -261,20 +243,20 @@ func TestAppendAtHoldsTheWholeLedger(t *testing.T) {
 func TestWithoutAServerNothingIsWrittenDown(t *testing.T) {
 	s, l := start(t)
 	s.nc.Close()
-	if _, err := l.Append(within(t), statement(t, "ledger.person.A", "x"), 0); !fault.Is(err, fault.Unavailable) {
+	if _, err := l.Append(natstest.Within(t), statement(t, "ledger.person.A", "x"), 0); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("%v", err)
 	}
-	if _, err := l.Last(within(t)); err == nil {
+	if _, err := l.Last(natstest.Within(t)); err == nil {
 		t.Error("it says where it ends")
 	}
-	if _, err := ledger.Open(within(t), s.nc, 1); err == nil {
+	if _, err := ledger.Open(natstest.Within(t), s.nc, 1); err == nil {
 		t.Error("it opens")
 	}
 }
 
 func TestNothingIsTakenOutOfTheLedger(t *testing.T) {
 	s, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	fill(t, l, "ledger.person.A", 0, 1)
 	stream, err := s.js.Stream(ctx, ledger.Stream)
 	if err != nil {
@@ -299,7 +281,7 @@ func TestAReaderWaitsForTheLedger(t *testing.T) {
 	}
 	done := make(chan attached, 1)
 	go func() {
-		l, err := ledger.Attach(within(t), s.nc)
+		l, err := ledger.Attach(natstest.Within(t), s.nc)
 		done <- attached{l, err}
 	}()
 	fill(t, s.open(t), "ledger.person.A", 0, 1)
@@ -307,7 +289,7 @@ func TestAReaderWaitsForTheLedger(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if last, err := got.l.Last(within(t)); err != nil || last != 1 {
+	if last, err := got.l.Last(natstest.Within(t)); err != nil || last != 1 {
 		t.Errorf("it ends at %d, %v", last, err)
 	}
 }
@@ -323,7 +305,7 @@ func TestAReaderStopsWaiting(t *testing.T) {
 
 func TestAChainIsReadWholeAndInOrder(t *testing.T) {
 	_, l := start(t)
-	ctx := within(t)
+	ctx := natstest.Within(t)
 	const events = 300 // more than one batch
 	last := uint64(0)
 	for i := range events {
@@ -355,11 +337,11 @@ func TestReadingAChainStopsWhereTheReaderWants(t *testing.T) {
 	_, l := start(t)
 	fill(t, l, "ledger.person.A", 0, 10)
 	read, broken := 0, errors.New("broken")
-	err := l.ReadChain(within(t), "ledger.person.A", func(ledger.Entry) (bool, error) { read++; return read < 4, nil })
+	err := l.ReadChain(natstest.Within(t), "ledger.person.A", func(ledger.Entry) (bool, error) { read++; return read < 4, nil })
 	if err != nil || read != 4 {
 		t.Errorf("%d events, %v", read, err)
 	}
-	err = l.ReadChain(within(t), "ledger.person.A", func(ledger.Entry) (bool, error) { read++; return true, broken })
+	err = l.ReadChain(natstest.Within(t), "ledger.person.A", func(ledger.Entry) (bool, error) { read++; return true, broken })
 	if !errors.Is(err, broken) || read != 5 {
 		t.Errorf("%d events, %v", read, err)
 	}
@@ -376,16 +358,16 @@ func TestAReaderLeavesNothingBehind(t *testing.T) {
 		"who stops":      func(ledger.Entry) (bool, error) { return false, nil },
 		"who can't read": func(ledger.Entry) (bool, error) { return true, broken },
 	} {
-		if err := l.ReadChain(within(t), "ledger.person.A", each); err != nil && !errors.Is(err, broken) {
+		if err := l.ReadChain(natstest.Within(t), "ledger.person.A", each); err != nil && !errors.Is(err, broken) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	stream, err := s.js.Stream(within(t), ledger.Stream)
+	stream, err := s.js.Stream(natstest.Within(t), ledger.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "no consumer is left", func() bool {
-		info, err := stream.Info(within(t))
+	natstest.Eventually(t, "no consumer is left", func() bool {
+		info, err := stream.Info(natstest.Within(t))
 		return err == nil && info.State.Consumers == 0
 	})
 }
@@ -393,7 +375,7 @@ func TestAReaderLeavesNothingBehind(t *testing.T) {
 // stray puts something into the ledger's stream that Append would not.
 func (s *server) stray(t *testing.T, subject string, data []byte) {
 	t.Helper()
-	if _, err := s.js.Publish(within(t), subject, data); err != nil {
+	if _, err := s.js.Publish(natstest.Within(t), subject, data); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -403,16 +385,16 @@ func TestWhatIsNoEventOfTheChainIsAnError(t *testing.T) {
 	s.stray(t, "ledger.person.A", []byte("nothing"))
 	s.stray(t, "ledger.person.B", statement(t, "ledger.person.A", "x").Encode())
 	each := func(ledger.Entry) (bool, error) { return true, errors.New("it was handed on") }
-	if err := l.ReadChain(within(t), "ledger.person.A", each); !errors.Is(err, event.ErrMalformed) {
+	if err := l.ReadChain(natstest.Within(t), "ledger.person.A", each); !errors.Is(err, event.ErrMalformed) {
 		t.Errorf("no event: %v", err)
 	}
-	if err := l.ReadChain(within(t), "ledger.person.B", each); !errors.Is(err, event.ErrNotMeant) {
+	if err := l.ReadChain(natstest.Within(t), "ledger.person.B", each); !errors.Is(err, event.ErrNotMeant) {
 		t.Errorf("an event of another chain: %v", err)
 	}
 	// A follower is told, and goes on: what somebody wrote there past everybody stops nobody.
 	var reasons []error
 	stop := errors.New("enough")
-	err := l.Follow(within(t), func(entry ledger.Entry) error {
+	err := l.Follow(natstest.Within(t), func(entry ledger.Entry) error {
 		if reasons = append(reasons, entry.Err); entry.Event != nil {
 			t.Errorf("event %d was handed on", entry.Seq)
 		}
@@ -429,7 +411,7 @@ func TestWhatIsNoEventOfTheChainIsAnError(t *testing.T) {
 func TestAFollowerSeesWhatWasAndWhatComes(t *testing.T) {
 	_, l := start(t)
 	fill(t, l, "ledger.person.A", 0, 3)
-	ctx, cancel := context.WithCancel(within(t))
+	ctx, cancel := context.WithCancel(natstest.Within(t))
 	defer cancel()
 	seen := make(chan uint64, 100)
 	done := make(chan error, 1)
@@ -455,7 +437,7 @@ func TestAFollowerThatFailsIsDone(t *testing.T) {
 	fill(t, l, "ledger.person.A", 0, 3)
 	broken := errors.New("broken")
 	seen := 0
-	err := l.Follow(within(t), func(ledger.Entry) error {
+	err := l.Follow(natstest.Within(t), func(ledger.Entry) error {
 		if seen++; seen == 2 {
 			return broken
 		}
@@ -478,7 +460,7 @@ func TestFollowingEndsWithoutAnError(t *testing.T) {
 func TestAnotherEventUnderAnIdThatWasUsedIsRefused(t *testing.T) {
 	_, l := start(t)
 	first := statement(t, "ledger.person.A", "first")
-	at, err := l.Append(within(t), first, 0)
+	at, err := l.Append(natstest.Within(t), first, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -486,13 +468,13 @@ func TestAnotherEventUnderAnIdThatWasUsedIsRefused(t *testing.T) {
 	if err := second.Sign(trust.NewKeyPair(trust.Device)); err != nil {
 		t.Fatal(err)
 	}
-	if seq, err := l.Append(within(t), second, at); !fault.Is(err, fault.Refused) {
+	if seq, err := l.Append(natstest.Within(t), second, at); !fault.Is(err, fault.Refused) {
 		t.Errorf("another event under the id of the first: %d, %v", seq, err)
 	}
-	if seq, err := l.AppendAt(within(t), second, at); !fault.Is(err, fault.Refused) {
+	if seq, err := l.AppendAt(natstest.Within(t), second, at); !fault.Is(err, fault.Refused) {
 		t.Errorf("another event under the id of the first, anywhere: %d, %v", seq, err)
 	}
-	if seq, err := l.Append(within(t), first, 0); err != nil || seq != at {
+	if seq, err := l.Append(natstest.Within(t), first, 0); err != nil || seq != at {
 		t.Errorf("the first once more: %d, %v", seq, err)
 	}
 }

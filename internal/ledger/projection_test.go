@@ -17,6 +17,7 @@ import (
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // folded is what a projection digested, in the order in which it did.
@@ -95,7 +96,7 @@ func counts(name string, got *folded, fold func(ledger.Entry) error) ledger.Proj
 
 func wantFolded(t *testing.T, got *folded, want ...uint64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%v folded", want), func() bool { return len(got.all()) >= len(want) })
+	natstest.Eventually(t, fmt.Sprintf("%v folded", want), func() bool { return len(got.all()) >= len(want) })
 	if all := got.all(); !slices.Equal(all, want) {
 		t.Fatalf("folded %v, want %v", all, want)
 	}
@@ -106,18 +107,18 @@ func wantFolded(t *testing.T, got *folded, want ...uint64) {
 // the server calls pending is not to be trusted right after a consumer or an event was made.
 func (s *server) settled(t *testing.T, name string) {
 	t.Helper()
-	stream, err := s.js.Stream(within(t), ledger.Stream)
+	stream, err := s.js.Stream(natstest.Within(t), ledger.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, name+" has acknowledged everything", func() bool {
-		consumer, err := stream.Consumer(within(t), name)
+	natstest.Eventually(t, name+" has acknowledged everything", func() bool {
+		consumer, err := stream.Consumer(natstest.Within(t), name)
 		if err != nil {
 			return false
 		}
 		newest := uint64(0)
 		for _, subject := range consumer.CachedInfo().Config.FilterSubjects {
-			if msg, err := stream.GetLastMsgForSubject(within(t), subject); err == nil {
+			if msg, err := stream.GetLastMsgForSubject(natstest.Within(t), subject); err == nil {
 				newest = max(newest, msg.Sequence)
 			}
 		}
@@ -173,30 +174,30 @@ func TestAProjectionGoesOnWhenItsConsumerWasDeleted(t *testing.T) {
 	run(t, l, counts("people", got, nil))
 	last := fill(t, l, "ledger.person.A", 0, 1)
 	wantFolded(t, got, 1)
-	if err := s.js.DeleteConsumer(within(t), ledger.Stream, "people"); err != nil {
+	if err := s.js.DeleteConsumer(natstest.Within(t), ledger.Stream, "people"); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, l, "ledger.person.A", last, 1)
-	eventually(t, "it folds what comes", func() bool { return slices.Contains(got.all(), 2) })
+	natstest.Eventually(t, "it folds what comes", func() bool { return slices.Contains(got.all(), 2) })
 }
 
 // poisoned are the records of set-aside events by key.
 func (s *server) poisoned(t *testing.T) map[string]ledger.Poison {
 	t.Helper()
 	records := make(map[string]ledger.Poison)
-	bucket, err := s.js.KeyValue(within(t), ledger.PoisonBucket)
+	bucket, err := s.js.KeyValue(natstest.Within(t), ledger.PoisonBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return records
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := bucket.Keys(within(t))
+	keys, err := bucket.Keys(natstest.Within(t))
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		t.Fatal(err)
 	}
 	for _, key := range keys {
-		entry, err := bucket.Get(within(t), key)
+		entry, err := bucket.Get(natstest.Within(t), key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +290,7 @@ func TestAProjectionThatIsStoppedInTheMiddleLeavesNothingOut(t *testing.T) {
 	stop()
 	run(t, l, counts("people", got, nil))
 	fill(t, l, "ledger.person.B", 0, 1)
-	eventually(t, "the newest event is folded", func() bool { return slices.Contains(got.all(), before+1) })
+	natstest.Eventually(t, "the newest event is folded", func() bool { return slices.Contains(got.all(), before+1) })
 	var want []uint64
 	for seq := range uint64(before + 1) {
 		want = append(want, seq+1)
@@ -310,12 +311,12 @@ func TestAProjectionThatIsStoppedInTheMiddleLeavesNothingOut(t *testing.T) {
 func (s *server) bucketThatFills(t *testing.T) (let func()) {
 	t.Helper()
 	config := jetstream.KeyValueConfig{Bucket: ledger.PoisonBucket, History: 1, MaxValueSize: 1}
-	if _, err := s.js.CreateKeyValue(within(t), config); err != nil {
+	if _, err := s.js.CreateKeyValue(natstest.Within(t), config); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
 		config.MaxValueSize = -1
-		if _, err := s.js.UpdateKeyValue(within(t), config); err != nil {
+		if _, err := s.js.UpdateKeyValue(natstest.Within(t), config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -329,9 +330,9 @@ func TestPoisonIsNeverFolded(t *testing.T) {
 	fill(t, l, "ledger.person.C", 0, 1)                                          // 3
 	got, log := new(folded), new(lockedLog)
 	runWith(t, l, counts("people", got, nil), slog.New(slog.NewTextHandler(log, nil)))
-	eventually(t, "it was tried again", func() bool { return strings.Count(log.String(), "event set aside") > 2 || len(got.all()) > 1 })
+	natstest.Eventually(t, "it was tried again", func() bool { return strings.Count(log.String(), "event set aside") > 2 || len(got.all()) > 1 })
 	let()
-	eventually(t, "what follows is folded", func() bool { return slices.Contains(got.all(), 3) })
+	natstest.Eventually(t, "what follows is folded", func() bool { return slices.Contains(got.all(), 3) })
 	if all := got.all(); !slices.Equal(all, []uint64{3}) {
 		t.Errorf("folded %v", all)
 	}
@@ -339,13 +340,13 @@ func TestPoisonIsNeverFolded(t *testing.T) {
 
 func TestAStateThatCannotBeKeptIsPoison(t *testing.T) {
 	_, l := start(t)
-	view, err := l.OpenView(within(t), "TEST")
+	view, err := l.OpenView(natstest.Within(t), "TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ev := statement(t, "ledger.person.A", "x")
 	ev.Seq = 1
-	err = ledger.FoldEntry(within(t), ledger.Fold[chain.DeviceFact]{
+	err = ledger.FoldEntry(natstest.Within(t), ledger.Fold[chain.DeviceFact]{
 		View: view, Key: "A",
 		Place: func(*chain.DeviceFact) uint64 { return 0 },
 		Apply: func(d *chain.DeviceFact) error {

@@ -11,6 +11,7 @@ import (
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -31,7 +32,7 @@ func TestAViewIsRebuiltToTheSameBytes(t *testing.T) {
 	alice, admitted := h.Admits("alice")
 	last := uint64(0)
 	for _, ev := range []*event.Event{admitted, alice.Says("a", chain.LeaveRoomBody{}), alice.Says("b", chain.LeaveRoomBody{})} {
-		seq, err := l.Append(within(t), ev, last)
+		seq, err := l.Append(natstest.Within(t), ev, last)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,14 +47,14 @@ func TestAViewIsRebuiltToTheSameBytes(t *testing.T) {
 		t.Errorf("with a view: %v", names)
 	}
 	s.settled(t, "tally")
-	before, err := l.Digest(within(t), "TEST")
+	before, err := l.Digest(natstest.Within(t), "TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ps.Rebuild(within(t), ctx, "tally"); err != nil {
+	if err := ps.Rebuild(natstest.Within(t), ctx, "tally"); err != nil {
 		t.Fatal(err)
 	}
-	after, err := l.Digest(within(t), "TEST")
+	after, err := l.Digest(natstest.Within(t), "TEST")
 	if err != nil || before != after {
 		t.Errorf("digest %s, then %s, %v", before, after, err)
 	}
@@ -61,7 +62,7 @@ func TestAViewIsRebuiltToTheSameBytes(t *testing.T) {
 		t.Errorf("folded %v", all)
 	}
 	for _, name := range []string{"other", "nothing"} { // one without a view, one that is not
-		if err := ps.Rebuild(within(t), ctx, name); !fault.Is(err, fault.NotFound) {
+		if err := ps.Rebuild(natstest.Within(t), ctx, name); !fault.Is(err, fault.NotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -69,7 +70,7 @@ func TestAViewIsRebuiltToTheSameBytes(t *testing.T) {
 
 func TestADigestIsOfKeysAndBytes(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	seen := make(map[string]string)
 	note := func(what string) {
 		t.Helper()
@@ -100,7 +101,7 @@ func appendAll(t *testing.T, l *ledger.Ledger, events ...*event.Event) {
 	t.Helper()
 	last := make(map[string]uint64)
 	for _, ev := range events {
-		seq, err := l.Append(within(t), ev, last[ev.Subject])
+		seq, err := l.Append(natstest.Within(t), ev, last[ev.Subject])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestALedgerThatHoldsIsVerified(t *testing.T) {
 		alice.SaysIn(room, chain.CreateRoom, chain.CreateRoomBody{Room: room, Kind: chain.Open, Name: "lobby"}),
 		alice.SaysIn(room, chain.GrantRoom, chain.GrantRoomBody{Grant: trust.NewID(), Account: bob.Account(), Role: chain.Moderator}),
 		bob.SaysIn(room, chain.LeaveRoom, chain.LeaveRoomBody{}))
-	report, err := l.Verify(within(t), h.Hub)
+	report, err := l.Verify(natstest.Within(t), h.Hub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestWhatDoesNotHoldInALedgerIsNamed(t *testing.T) {
 		stranger.SaysIn(other, chain.CreateRoom, chain.CreateRoomBody{Room: other, Kind: chain.Open, Name: "hole"}))
 	s.stray(t, "ledger.person.X", []byte("nothing"))
 	s.stray(t, "ledger.person.Y", admitsAlice.Encode())
-	report, err := l.Verify(within(t), h.Hub)
+	report, err := l.Verify(natstest.Within(t), h.Hub)
 	if err != nil {
 		t.Fatal(err)
 	}

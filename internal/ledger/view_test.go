@@ -11,11 +11,12 @@ import (
 
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 func openView(t *testing.T, l *ledger.Ledger) *ledger.View {
 	t.Helper()
-	view, err := l.OpenView(within(t), "TEST")
+	view, err := l.OpenView(natstest.Within(t), "TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func openView(t *testing.T, l *ledger.Ledger) *ledger.View {
 
 func TestAViewIsWrittenByCompareAndSet(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	var got string
 	if _, found, err := view.Get(ctx, "a.b", &got); found || err != nil {
 		t.Fatalf("found %v, %v", found, err)
@@ -51,7 +52,7 @@ func TestAViewIsWrittenByCompareAndSet(t *testing.T) {
 
 func TestIndexEntriesComeAndGo(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	keys := func(pattern string, want ...string) {
 		t.Helper()
 		got, err := view.Keys(ctx, pattern)
@@ -85,7 +86,7 @@ func TestIndexEntriesComeAndGo(t *testing.T) {
 
 func TestAViewThatCannotBeReadIsAnError(t *testing.T) {
 	s, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	if err := view.Set(ctx, "a", "text"); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func entry(t *testing.T, place, seq uint64, body string) ledger.Entry {
 
 func TestAFoldTakesEachEventOnceAndInOrder(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	want := func(seq uint64, said ...string) {
 		t.Helper()
 		var got ledger.Snapshot[tally]
@@ -183,7 +184,7 @@ func TestAFoldTakesEachEventOnceAndInOrder(t *testing.T) {
 
 func TestAChainEndsAtItsPoison(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	fold := func(place, seq uint64, body string) error {
 		e := entry(t, place, seq, body)
 		return ledger.FoldEntry(ctx, tallies(view, e, nil), e)
@@ -207,7 +208,7 @@ func TestAChainEndsAtItsPoison(t *testing.T) {
 
 func TestTheIndexIsWrittenBeforeTheSnapshot(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	e := entry(t, 1, 1, "a")
 	broken := errors.New("broken")
 	err := ledger.FoldEntry(ctx, tallies(view, e, func(*tally) error { return broken }), e)
@@ -233,7 +234,7 @@ func TestTheIndexIsWrittenBeforeTheSnapshot(t *testing.T) {
 
 func TestASnapshotThatSomebodyElseWroteIsReadAgain(t *testing.T) {
 	_, l := start(t)
-	view, ctx := openView(t, l), within(t)
+	view, ctx := openView(t, l), natstest.Within(t)
 	e := entry(t, 1, 1, "mine")
 	err := ledger.FoldEntry(ctx, tallies(view, e, func(*tally) error {
 		return view.Set(ctx, "chain.person.A", ledger.Snapshot[tally]{Seq: 1, State: tally{1, []string{"theirs"}}})
@@ -254,10 +255,10 @@ func TestSettlingWaitsForTheSnapshot(t *testing.T) {
 	_, l := start(t)
 	view := openView(t, l)
 	done := make(chan error, 1)
-	go func() { done <- view.Settle(within(t), "chain.person.A", 2) }()
+	go func() { done <- view.Settle(natstest.Within(t), "chain.person.A", 2) }()
 	for place := uint64(1); place <= 2; place++ {
 		e := entry(t, place, place, "x")
-		if err := ledger.FoldEntry(within(t), tallies(view, e, nil), e); err != nil {
+		if err := ledger.FoldEntry(natstest.Within(t), tallies(view, e, nil), e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -274,12 +275,12 @@ func TestSettlingWaitsForTheSnapshot(t *testing.T) {
 func TestABucketIsOpenedWhereItIs(t *testing.T) {
 	s, _ := start(t)
 	for range 2 {
-		bucket, err := ledger.OpenBucket(within(t), s.js, "TEST")
+		bucket, err := ledger.OpenBucket(natstest.Within(t), s.js, "TEST")
 		if err != nil || bucket.Bucket() != "TEST" {
 			t.Fatal(err)
 		}
 	}
-	if _, err := ledger.OpenBucket(within(t), s.js, "no bucket"); !errors.Is(err, jetstream.ErrInvalidBucketName) {
+	if _, err := ledger.OpenBucket(natstest.Within(t), s.js, "no bucket"); !errors.Is(err, jetstream.ErrInvalidBucketName) {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,16 +1,35 @@
-// Package natstest starts a NATS server for a test: a real one on a free port, which knows
-// nothing of Keyhall. A whole hub is package hubtest's.
+// Package natstest is what tests that talk to a NATS server need: a real one on a free port,
+// which knows nothing of Keyhall, and patience. A whole hub is package hubtest's.
 package natstest
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// patience bounds the wait for a server; it is no measure of anything.
-const patience = 30 * time.Second
+// Patience bounds everything that a test waits for; it is no measure of anything.
+const Patience = 30 * time.Second
+
+// Within is a context that ends with the test, or with its patience.
+func Within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Eventually polls until cond holds.
+func Eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !cond(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to this: %s", what)
+		}
+	}
+}
 
 // Start starts a server that ends with the test. Of options the address is set; they may be
 // nil.
@@ -29,7 +48,7 @@ func Start(t *testing.T, options *server.Options) *server.Server {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(Patience) {
 		t.Fatal("the server does not come up")
 	}
 	return s

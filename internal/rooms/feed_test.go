@@ -1,7 +1,6 @@
 package rooms_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/internal/rooms"
 	"keyhall.dev/keyhall/trust"
 )
@@ -26,7 +26,7 @@ type hall struct {
 
 func open(t *testing.T) *hall {
 	t.Helper()
-	server, err := natsd.Start(within(t), natsd.Options{
+	server, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
@@ -35,17 +35,10 @@ func open(t *testing.T) *hall {
 	must(t, err)
 	t.Cleanup(service.Close)
 	h := new(hall)
-	h.feed, err = rooms.OpenFeed(within(t), service, 1)
+	h.feed, err = rooms.OpenFeed(natstest.Within(t), service, 1)
 	must(t, err)
 	h.member = asMember(t, server)
 	return h
-}
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func must(t *testing.T, err error) {
@@ -75,8 +68,8 @@ func TestAMessageWithBrokenHeadersStopsNoReading(t *testing.T) {
 	publishRaw(t, h.member, broken.Subject, "NATS/1.0\r\nno colon\r\n\r\n")
 	publishRaw(t, h.member, broken.Subject, "HTTP/1.0\r\n\r\n")
 	for _, read := range map[string]func() (*api.History, error){
-		"from the start": func() (*api.History, error) { return h.feed.After(within(t), room, 0, 10) },
-		"the newest":     func() (*api.History, error) { return h.feed.Newest(within(t), room, 10) },
+		"from the start": func() (*api.History, error) { return h.feed.After(natstest.Within(t), room, 0, 10) },
+		"the newest":     func() (*api.History, error) { return h.feed.Newest(natstest.Within(t), room, 10) },
 	} {
 		history, err := read()
 		if err != nil || len(history.Messages) != 1 || history.Messages[0].Seq != 1 {
@@ -92,12 +85,12 @@ func TestTheNewestMessagesFitAnAnswer(t *testing.T) {
 		h.say(t, size)
 	}
 	h.say(t, 10)
-	history, err := h.feed.Newest(within(t), room, 500)
+	history, err := h.feed.Newest(natstest.Within(t), room, 500)
 	must(t, err)
 	if got := len(history.Messages); got != 3 || history.Messages[2].Seq != 7 || history.Last != 7 {
 		t.Errorf("%d messages, the last at %d of %d", got, history.Messages[got-1].Seq, history.Last)
 	}
-	history, err = h.feed.Newest(within(t), room, 1)
+	history, err = h.feed.Newest(natstest.Within(t), room, 1)
 	must(t, err)
 	if len(history.Messages) != 1 || history.Messages[0].Seq != 7 {
 		t.Errorf("%d messages", len(history.Messages))
@@ -110,13 +103,13 @@ func TestAfterComesInPages(t *testing.T) {
 		h.say(t, 200<<10)
 	}
 	for after, want := range map[uint64][2]uint64{0: {2, 2}, 2: {2, 4}, 4: {1, 5}, 5: {0, 5}, 9: {0, 9}} {
-		history, err := h.feed.After(within(t), room, after, 10)
+		history, err := h.feed.After(natstest.Within(t), room, after, 10)
 		must(t, err)
 		if uint64(len(history.Messages)) != want[0] || history.Through != want[1] || history.Last != 5 {
 			t.Errorf("after %d: %d messages through %d of %d", after, len(history.Messages), history.Through, history.Last)
 		}
 	}
-	history, err := h.feed.After(within(t), "baaaaaaaaaaaaaaaaaaaaaaaaa", 0, 10)
+	history, err := h.feed.After(natstest.Within(t), "baaaaaaaaaaaaaaaaaaaaaaaaa", 0, 10)
 	if err != nil || len(history.Messages) != 0 || history.Last != 0 {
 		t.Errorf("an empty room: %+v, %v", history, err)
 	}

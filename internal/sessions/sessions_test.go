@@ -20,26 +20,17 @@ import (
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/internal/sessions"
 	"keyhall.dev/keyhall/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what a test waits for; it is no measure of anything.
-const patience = 30 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // start is a server, its people and the registry of their connections.
 func start(t *testing.T) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
 	t.Helper()
-	server, err := natsd.Start(within(t), natsd.Options{
+	server, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -55,7 +46,7 @@ func start(t *testing.T) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	registry, err := sessions.Open(within(t), nc, 1)
+	registry, err := sessions.Open(natstest.Within(t), nc, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +88,7 @@ func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
 		t.Helper()
 		s := sessions.Session{Account: m.Account(), Device: device.String(), Server: "NS", Client: client, Rooms: rooms}
 		for range 2 { // a connection that asks again is the same
-			if err := registry.Note(within(t), s); err != nil {
+			if err := registry.Note(natstest.Within(t), s); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -124,7 +115,7 @@ func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
 		{"a body that is none", bob.SaysIn(room, chain.RevokeRoom, chain.LeaveRoomBody{}), nil},
 	} {
 		closed := new(kicked)
-		if err := registry.Evictions(closed.kick, settled).Fold(within(t), ledger.Entry{Seq: 1, Event: row.ev}); err != nil {
+		if err := registry.Evictions(closed.kick, settled).Fold(natstest.Within(t), ledger.Entry{Seq: 1, Event: row.ev}); err != nil {
 			t.Errorf("%s: %v", row.what, err)
 		}
 		if got := closed.take(); !slices.Equal(got, row.want) {
@@ -138,7 +129,7 @@ func TestExactlyTheConnectionsWhoseRightEndedAreClosed(t *testing.T) {
 func TestNobodyIsPutOutBeforeTheViewsKnow(t *testing.T) {
 	h, _, registry := start(t)
 	alice, _ := h.Admits("alice")
-	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
+	if err := registry.Note(natstest.Within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
 		t.Fatal(err)
 	}
 	entry := ledger.Entry{Seq: 7, Event: alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()})}
@@ -149,26 +140,26 @@ func TestNobodyIsPutOutBeforeTheViewsKnow(t *testing.T) {
 		}
 		return behind
 	}).Fold
-	if err := fold(within(t), entry); !errors.Is(err, behind) || errors.Is(err, ledger.ErrPoison) {
+	if err := fold(natstest.Within(t), entry); !errors.Is(err, behind) || errors.Is(err, ledger.ErrPoison) {
 		t.Errorf("%v", err)
 	}
 	if got := closed.take(); got != nil {
 		t.Errorf("closed %v", got)
 	}
 	closed.err = errors.New("the signer is away")
-	if err := registry.Evictions(closed.kick, settled).Fold(within(t), entry); !errors.Is(err, closed.err) {
+	if err := registry.Evictions(closed.kick, settled).Fold(natstest.Within(t), entry); !errors.Is(err, closed.err) {
 		t.Errorf("a connection that could not be closed: %v", err)
 	}
 }
 
 func TestEvictionsFollowPeopleAndRooms(t *testing.T) {
 	h, nc, registry := start(t)
-	l, err := ledger.Open(within(t), nc, 1)
+	l, err := ledger.Open(natstest.Within(t), nc, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	alice, admitted := h.Admits("alice")
-	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
+	if err := registry.Note(natstest.Within(t), sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: 1}); err != nil {
 		t.Fatal(err)
 	}
 	closed := new(kicked)
@@ -176,15 +167,15 @@ func TestEvictionsFollowPeopleAndRooms(t *testing.T) {
 	ps := l.Start(ctx, slog.New(slog.DiscardHandler), registry.Evictions(closed.kick, settled))
 	t.Cleanup(ps.Wait)
 	t.Cleanup(cancel)
-	seq, err := l.Append(within(t), admitted, 0)
+	seq, err := l.Append(natstest.Within(t), admitted, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(within(t), alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()}), seq); err != nil {
+	if _, err := l.Append(natstest.Within(t), alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()}), seq); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for deadline := time.Now().Add(patience); len(got) == 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(natstest.Patience); len(got) == 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		got = closed.take()
 	}
 	if !slices.Equal(got, []string{"NS/1"}) {
@@ -198,15 +189,15 @@ func TestTheRegistryForgetsAWhileAfterAConnectionsLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket, err := js.KeyValue(within(t), sessions.Bucket)
+	bucket, err := js.KeyValue(natstest.Within(t), sessions.Bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, err := bucket.Status(within(t))
+	status, err := bucket.Status(natstest.Within(t))
 	if err != nil || status.TTL() <= sessions.Life || status.TTL() > 2*sessions.Life {
 		t.Errorf("%s, %v", status.TTL(), err)
 	}
-	if _, err := sessions.Open(within(t), nc, 1); err != nil {
+	if _, err := sessions.Open(natstest.Within(t), nc, 1); err != nil {
 		t.Errorf("opened again: %v", err)
 	}
 }
@@ -215,14 +206,14 @@ func TestWithoutAServerNothingIsNoted(t *testing.T) {
 	h, nc, registry := start(t)
 	alice, _ := h.Admits("alice")
 	nc.Close()
-	if err := registry.Note(within(t), sessions.Session{Account: alice.Account(), Server: "NS", Client: 1}); err == nil {
+	if err := registry.Note(natstest.Within(t), sessions.Session{Account: alice.Account(), Server: "NS", Client: 1}); err == nil {
 		t.Error("noted")
 	}
 	entry := ledger.Entry{Seq: 1, Event: alice.Says(chain.RevokeDevice, chain.RevokeDeviceBody{Device: alice.Laptop.String()})}
-	if err := registry.Evictions(new(kicked).kick, settled).Fold(within(t), entry); err == nil {
+	if err := registry.Evictions(new(kicked).kick, settled).Fold(natstest.Within(t), entry); err == nil {
 		t.Error("nobody was looked for")
 	}
-	if _, err := sessions.Open(within(t), nc, 1); err == nil {
+	if _, err := sessions.Open(natstest.Within(t), nc, 1); err == nil {
 		t.Error("opened")
 	}
 }

@@ -175,8 +175,8 @@ func appendEvent(c *call) error {
 	return nc.submit(s, f, ev, *service)
 }
 
-// submit alters an event, signs it and has a service append it.
-func (l *line) submit(s *self, f *forgery, ev *event.Event, service string) error {
+// sign alters an event and signs it with the key that was asked for.
+func (f *forgery) sign(s *self, ev *event.Event) error {
 	if err := f.alter(ev); err != nil {
 		return err
 	}
@@ -184,7 +184,12 @@ func (l *line) submit(s *self, f *forgery, ev *event.Event, service string) erro
 	if err != nil {
 		return err
 	}
-	if err := ev.Sign(key); err != nil {
+	return ev.Sign(key)
+}
+
+// submit alters an event, signs it and has a service append it.
+func (l *line) submit(s *self, f *forgery, ev *event.Event, service string) error {
+	if err := f.sign(s, ev); err != nil {
 		return err
 	}
 	var done api.Appended
@@ -276,7 +281,12 @@ func claim(c *call) error {
 	if err != nil {
 		return err
 	}
-	body, err := trust.Canonical(chain.DeviceBody{Token: token.Text})
+	return c.addDevice(s, f, token.Text)
+}
+
+// addDevice appends a device with a token to one's own chain.
+func (c *call) addDevice(s *self, f *forgery, token string) error {
+	body, err := trust.Canonical(chain.DeviceBody{Token: token})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 
-	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -42,20 +41,7 @@ func bringDevice(c *call) error {
 			return err
 		}
 	}
-	body, err := trust.Canonical(chain.DeviceBody{Token: n.settings.Token})
-	if err != nil {
-		return err
-	}
-	nc, err := c.dial()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	ev, err := nc.next(c, s, chain.PersonSubject(s.account()), s.account(), chain.AddDevice, body)
-	if err != nil {
-		return err
-	}
-	return nc.submit(s, f, ev, "people")
+	return c.addDevice(s, f, n.settings.Token)
 }
 
 func (s *self) tokenFor(device *trust.KeyPair, name, how string) (string, error) {

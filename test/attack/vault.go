@@ -42,14 +42,7 @@ func backup(c *call) error {
 		Author: s.author, Type: "recovery.put", Subject: event.RecoverySubject(name), Audience: at.id,
 		Body: make([]byte, *bytes),
 	}
-	if err := f.alter(ev); err != nil {
-		return err
-	}
-	signer, err := f.signer(s)
-	if err != nil {
-		return err
-	}
-	if err := ev.Sign(signer); err != nil {
+	if err := f.sign(s, ev); err != nil {
 		return err
 	}
 	if *cosign != "nobody" {
