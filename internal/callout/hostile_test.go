@@ -214,6 +214,14 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	h.run(config)
 	h.mustRefuse("password", nats.UserInfo("ada", "hunter2"))
 	h.mustRefuse("token", nats.Token("hunter2"))
+	eventually(t, func() error { // the refusal is answered before it is logged
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Count(log.String(), "login refused") < 2 {
+			return fmt.Errorf("logged %s", log.String())
+		}
+		return nil
+	})
 	mu.Lock()
 	defer mu.Unlock()
 	if text := log.String(); strings.Contains(text, "hunter2") || strings.Count(text, "login refused") != 2 || !json.Valid([]byte(strings.SplitN(text, "\n", 2)[0])) {
