@@ -40,13 +40,13 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, request *Request) (*Grant
 
 // respondent answers requests, away from any connection.
 type respondent struct {
-	account    string // A…, whose callout this is
-	issuer     nkeys.KeyPair
-	issuerKey  string
-	xkey       nkeys.KeyPair
-	authorizer Authorizer
-	logger     *slog.Logger
-	maxAnswer  int // bytes
+	account   string // A…, whose callout this is
+	issuer    nkeys.KeyPair
+	issuerKey string
+	xkey      nkeys.KeyPair
+	backends  []Backend
+	logger    *slog.Logger
+	maxAnswer int // bytes
 }
 
 // answer is what to send back and how the login ended. A nil Data with Send is the
@@ -70,7 +70,12 @@ func (r *respondent) answer(ctx context.Context, header nats.Header, data []byte
 	d := newDecision(request)
 	ctx, cancel := context.WithDeadline(ctx, request.Expires)
 	defer cancel()
-	grant, err := r.authorize(ctx, request)
+	backend, err := r.backendFor(request)
+	var grant *Grant
+	if err == nil {
+		d.Backend = backend.Name()
+		grant, err = r.authorize(ctx, backend, request)
+	}
 	var userJWT string
 	if err == nil {
 		userJWT, err = r.issue(request, grant)
@@ -88,7 +93,7 @@ func (r *respondent) answer(ctx context.Context, header nats.Header, data []byte
 		sealed, sealErr := r.seal(request, "")
 		return answer{Data: sealed, Send: true, Decision: d, Err: errors.Join(err, sealErr)}
 	}
-	d.Allowed, d.Name, d.Account, d.Expires = true, grant.Name, grant.Account, grant.Expires
+	d.Allowed, d.Name, d.Rule, d.Account, d.Expires = true, grant.Name, grant.Rule, grant.Account, grant.Expires
 	return answer{Data: sealed, Send: true, Decision: d}
 }
 
@@ -110,13 +115,24 @@ func (r *respondent) open(header nats.Header, data []byte) (request *Request, er
 	return request, nil
 }
 
-// authorize asks the Authorizer, unless the server has stopped waiting.
-func (r *respondent) authorize(ctx context.Context, request *Request) (grant *Grant, err error) {
+// backendFor is the first that takes the login.
+func (r *respondent) backendFor(request *Request) (backend Backend, err error) {
+	defer r.contain("choose a backend", &err)
+	for _, backend := range r.backends {
+		if backend.Takes(request) {
+			return backend, nil
+		}
+	}
+	return nil, fault.New(fault.Malformed, "nobody decides logins of this form")
+}
+
+// authorize asks the backend, unless the server has stopped waiting.
+func (r *respondent) authorize(ctx context.Context, backend Backend, request *Request) (grant *Grant, err error) {
 	defer r.contain("authorize a login", &err)
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(fault.Expired, err, "the time for this login is over")
 	}
-	grant, err = r.authorizer.Authorize(ctx, request)
+	grant, err = backend.Authorize(ctx, request)
 	if err == nil && grant == nil {
 		err = fault.New(fault.Refused, "no grant")
 	}

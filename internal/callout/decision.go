@@ -18,6 +18,8 @@ const maxShown = 256
 type Decision struct {
 	Allowed bool
 	Reason  string // why not; for the host, not for the client
+	Backend string // who decided; empty where nobody was asked
+	Rule    string // why, as granted
 
 	Name    string // as granted
 	Account string // A…, as granted

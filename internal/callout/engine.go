@@ -23,10 +23,10 @@ type Config struct {
 	// who closes it after the engine.
 	Conn *nats.Conn
 
-	Account    string        // A…, the account with external authorization
-	Issuer     nkeys.KeyPair // the account's identity or a signing key: signs answers
-	XKey       nkeys.KeyPair // the xkey in the account's JWT, with its seed
-	Authorizer Authorizer
+	Account  string        // A…, the account with external authorization
+	Issuer   nkeys.KeyPair // the account's identity or a signing key: signs answers
+	XKey     nkeys.KeyPair // the xkey in the account's JWT, with its seed
+	Backends []Backend     // the first that takes a login decides it
 
 	Queue    string         // queue group shared by the engines of an account: keyhall-callout
 	InFlight int            // how many logins are worked on at a time: 256
@@ -60,13 +60,13 @@ func Start(config Config) (*Engine, error) {
 	}
 	e := &Engine{
 		respondent: respondent{
-			account:    config.Account,
-			issuer:     config.Issuer,
-			issuerKey:  issuerKey,
-			xkey:       config.XKey,
-			authorizer: config.Authorizer,
-			logger:     config.Logger,
-			maxAnswer:  int(config.Conn.MaxPayload()),
+			account:   config.Account,
+			issuer:    config.Issuer,
+			issuerKey: issuerKey,
+			xkey:      config.XKey,
+			backends:  config.Backends,
+			logger:    config.Logger,
+			maxAnswer: int(config.Conn.MaxPayload()),
 		},
 		decided: config.Decided,
 		logger:  config.Logger,
@@ -100,8 +100,8 @@ func (c Config) withDefaults() Config {
 // check returns the issuer's public key.
 func (c Config) check() (string, error) {
 	switch {
-	case c.Conn == nil || c.Issuer == nil || c.XKey == nil || c.Authorizer == nil:
-		return "", errors.New("callout: Conn, Issuer, XKey and Authorizer are required")
+	case c.Conn == nil || c.Issuer == nil || c.XKey == nil || len(c.Backends) == 0:
+		return "", errors.New("callout: Conn, Issuer, XKey and Backends are required")
 	case !isKey(nkeys.PrefixByteAccount, c.Account):
 		return "", fmt.Errorf("callout: %q is not an account", c.Account)
 	case c.InFlight < 1:

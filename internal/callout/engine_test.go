@@ -340,7 +340,7 @@ func TestStartSaysWhatIsMissing(t *testing.T) {
 	h := newHall(t)
 	for name, spoil := range map[string]func(*callout.Config){
 		"no connection":      func(c *callout.Config) { c.Conn = nil },
-		"no authorizer":      func(c *callout.Config) { c.Authorizer = nil },
+		"no backend":         func(c *callout.Config) { c.Backends = nil },
 		"no account":         func(c *callout.Config) { c.Account = "AUTH" },
 		"xkey that is none":  func(c *callout.Config) { c.XKey = h.Keys().AuthSigner },
 		"issuer of no kind":  func(c *callout.Config) { c.Issuer = h.Keys().OperatorSigner },

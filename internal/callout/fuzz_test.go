@@ -54,7 +54,7 @@ func newFuzzHall(t testing.TB) *fuzzHall {
 	h.respondent = respondent{
 		account: authKey, issuer: auth, issuerKey: authKey, xkey: xkey, maxAnswer: 1 << 20,
 		logger: slog.New(slog.DiscardHandler),
-		authorizer: AuthorizerFunc(func(_ context.Context, r *Request) (*Grant, error) {
+		backends: []Backend{Only("fuzz", func(_ context.Context, r *Request) (*Grant, error) {
 			g := &Grant{Account: targetKey, Signer: target, Name: r.User}
 			if r.Client.Name != "" {
 				g.Tags = []string{r.Client.Name}
@@ -64,7 +64,7 @@ func newFuzzHall(t testing.TB) *fuzzHall {
 				return nil, errors.New("a signature nobody made")
 			}
 			return g, nil
-		}),
+		})},
 	}
 	return h
 }

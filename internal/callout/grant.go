@@ -13,14 +13,18 @@ import (
 )
 
 const (
-	everything = ">"
-	maxName    = 256 // bytes of a grant's name or of one tag
-	maxSubject = 255 // bytes
+	everything  = ">"
+	inboxPrefix = "_INBOX_"
+	maxName     = 256 // bytes of a grant's name or of one tag
+	maxSubject  = 255 // bytes
 )
 
 // alwaysDenied are the inboxes of clients that did not choose a private one, and the
 // reply subjects of service imports: who hears them hears other people's answers.
-var alwaysDenied = []string{"_INBOX.>", "_R_.>"}
+var (
+	alwaysDenied  = []string{"_INBOX.>", "_R_.>"}
+	deniedSharing = []string{"_R_.>"} // where inboxes are shared
+)
 
 // Grant is what an Authorizer allows a connection. What its lists do not allow is
 // denied.
@@ -28,10 +32,22 @@ type Grant struct {
 	Account string        // A…, where the connection is placed
 	Signer  nkeys.KeyPair // a signing key of that account, or its identity
 	Name    string        // who it is, in NATS's own reports; required
+	Rule    string        // why, for audit and explanations: a line of a file, a rule
+
+	// Scoped leaves the permissions to the template of the signing key's scope: the grant
+	// then has no subjects, and Name and Tags are single tokens, which the template fills in.
+	Scoped bool
 
 	Publish   Subjects
 	Subscribe Subjects
 	Responses Responses
+
+	// Inbox is the prefix of the only inbox the connection has: it may subscribe to
+	// everything below. Empty is none.
+	Inbox string
+	// SharedInbox leaves _INBOX.> to the lists, for clients that cannot set a prefix. Who
+	// may subscribe there hears the answers to everybody who is as careless.
+	SharedInbox bool
 
 	Expires time.Time // when the server closes the connection; zero: not by itself
 	Tags    []string  // NATS lower-cases them
@@ -80,21 +96,37 @@ func (g *Grant) userClaims(userKey string, now time.Time) (*jwt.UserClaims, erro
 	if g.MaxSubscriptions > 0 {
 		claims.Limits.Subs = g.MaxSubscriptions
 	}
-	claims.Permissions = jwt.Permissions{Pub: g.Publish.permission(), Sub: g.Subscribe.permission()}
+	if g.Scoped {
+		claims.SetScoped(true) // no permissions and no limits: those are the scope's
+		return claims, nil
+	}
+	claims.Permissions = g.permissions()
 	if g.Responses.Max > 0 {
 		claims.Resp = &jwt.ResponsePermission{MaxMsgs: g.Responses.Max, Expires: g.Responses.Within}
 	}
 	return claims, nil
 }
 
+func (g *Grant) permissions() jwt.Permissions {
+	denied := alwaysDenied
+	if g.SharedInbox {
+		denied = deniedSharing
+	}
+	hears := g.Subscribe
+	if g.Inbox != "" {
+		hears.Allow = append([]string{g.Inbox + ".>"}, hears.Allow...)
+	}
+	return jwt.Permissions{Pub: g.Publish.permission(denied), Sub: hears.permission(denied)}
+}
+
 // permission spells out what NATS leaves open: no allow list there means everything.
-func (s Subjects) permission() jwt.Permission {
+func (s Subjects) permission(denied []string) jwt.Permission {
 	p := jwt.Permission{Allow: append(jwt.StringList{}, s.Allow...)}
 	if len(s.Allow) == 0 {
 		p.Deny.Add(everything)
 	}
 	p.Deny.Add(s.Deny...)
-	p.Deny.Add(alwaysDenied...)
+	p.Deny.Add(denied...)
 	return p
 }
 
@@ -104,6 +136,16 @@ func (g *Grant) check(now time.Time) error {
 	}
 	if g.Signer == nil {
 		return errors.New("grant without a signing key")
+	}
+	if g.Scoped {
+		if err := g.checkScoped(); err != nil {
+			return err
+		}
+	}
+	if g.Inbox != "" {
+		if err := CheckToken(g.Inbox); err != nil || !strings.HasPrefix(g.Inbox, inboxPrefix) || g.SharedInbox {
+			return fmt.Errorf("private inbox %q of the grant", g.Inbox)
+		}
 	}
 	if err := checkText(g.Name); err != nil {
 		return fmt.Errorf("name of the grant: %w", err)
@@ -127,6 +169,35 @@ func (g *Grant) check(now time.Time) error {
 			if err := checkSubject(subject); err != nil {
 				return fmt.Errorf("subject %q of the grant: %w", subject, err)
 			}
+		}
+	}
+	return nil
+}
+
+// checkScoped takes what cannot widen a template: the server puts names and tags into
+// subjects as they are, and tags in lower case.
+func (g *Grant) checkScoped() error {
+	for _, list := range [][]string{g.Publish.Allow, g.Publish.Deny, g.Subscribe.Allow, g.Subscribe.Deny} {
+		if len(list) > 0 {
+			return errors.New("grant with permissions beside those of its signing key's scope")
+		}
+	}
+	if g.Responses != (Responses{}) || g.Inbox != "" || g.SharedInbox || g.MaxPayload != 0 || g.MaxSubscriptions != 0 {
+		return errors.New("grant with rights beside those of its signing key's scope")
+	}
+	if err := CheckToken(g.Name); err != nil {
+		return fmt.Errorf("name %q of the grant: %w", g.Name, err)
+	}
+	for _, tag := range g.Tags {
+		name, value, found := strings.Cut(tag, ":")
+		if !found {
+			value = name
+		}
+		if err := CheckToken(value); err != nil {
+			return fmt.Errorf("tag %q of the grant: %w", tag, err)
+		}
+		if strings.ToLower(tag) != tag {
+			return fmt.Errorf("tag %q of the grant: NATS would put it into lower case", tag)
 		}
 	}
 	return nil

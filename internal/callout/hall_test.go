@@ -57,12 +57,12 @@ func (h *hall) config(authorize callout.AuthorizerFunc) callout.Config {
 	}
 	h.t.Cleanup(nc.Close)
 	return callout.Config{
-		Conn:       nc,
-		Account:    h.Keys().Auth,
-		Issuer:     h.Keys().AuthSigner,
-		XKey:       h.Keys().CalloutXKey,
-		Authorizer: authorize,
-		Logger:     slog.New(slog.DiscardHandler),
+		Conn:     nc,
+		Account:  h.Keys().Auth,
+		Issuer:   h.Keys().AuthSigner,
+		XKey:     h.Keys().CalloutXKey,
+		Backends: []callout.Backend{callout.Only("test", authorize)},
+		Logger:   slog.New(slog.DiscardHandler),
 	}
 }
 

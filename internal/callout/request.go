@@ -30,14 +30,17 @@ type Request struct {
 	User      string // the user field of CONNECT
 	Password  Secret
 	Token     Secret // the token field, or the cookie of a browser
+	Bearer    string // the JWT that the client sent, or the sentinel's; of AUTH, not of the client
+	TLS       TLS
 	Signature string // over the nonce, as VerifyNonce takes it
 	Nonce     string // what the server sent; empty where the client signed nothing
 }
 
 // Server is the server that asks.
 type Server struct {
-	ID   string // N…
-	Name string
+	ID      string // N…
+	Name    string
+	Version string // of nats-server: 2.15.2
 
 	xkey string // X…, to which the answer is sealed
 }
@@ -48,6 +51,14 @@ type Client struct {
 	Host string // address; empty for a connection inside the process
 	Name string // what the program calls itself
 	Type string // nats, websocket or mqtt
+}
+
+// TLS is what the server says of the client's connection. Without TLS it is empty.
+type TLS struct {
+	Version string
+	// Chains are the certificates that the server verified, the client's own first, in PEM.
+	// Those that it did not verify are not here.
+	Chains [][]string
 }
 
 // VerifySignature checks that this client holds the user key: see VerifyNonce.
@@ -106,8 +117,10 @@ func checkRequest(claims *jwt.AuthorizationRequestClaims, account, sender string
 
 func newRequest(claims *jwt.AuthorizationRequestClaims) *Request {
 	client, connect := claims.ClientInformation, claims.ConnectOptions
-	return &Request{
-		Server:    Server{ID: claims.Server.ID, Name: claims.Server.Name, xkey: claims.Server.XKey},
+	r := &Request{
+		Server: Server{
+			ID: claims.Server.ID, Name: claims.Server.Name, Version: claims.Server.Version, xkey: claims.Server.XKey,
+		},
 		Client:    Client{ID: client.ID, Host: client.Host, Name: client.Name, Type: client.Type},
 		UserKey:   claims.UserNkey,
 		Expires:   time.Unix(claims.Expires, 0),
@@ -116,5 +129,13 @@ func newRequest(claims *jwt.AuthorizationRequestClaims) *Request {
 		Token:     Secret(connect.Token),
 		Signature: connect.SignedNonce,
 		Nonce:     client.Nonce,
+		Bearer:    connect.JWT,
 	}
+	if claims.TLS != nil {
+		r.TLS.Version = claims.TLS.Version
+		for _, chain := range claims.TLS.VerifiedChains {
+			r.TLS.Chains = append(r.TLS.Chains, chain)
+		}
+	}
+	return r
 }

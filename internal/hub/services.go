@@ -175,11 +175,11 @@ func (h *Hub) startCallout(s *services) error {
 	}
 	engine, err := callout.Start(callout.Config{
 		Conn: nc, Account: h.keys.Auth, Issuer: h.keys.AuthSigner, XKey: h.keys.CalloutXKey, Logger: h.options.Logger,
-		Authorizer: &members.Backend{
+		Backends: []callout.Backend{&members.Backend{
 			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Recovery: s.recovery,
 			HubAccount: h.keys.Hub, HubSigner: h.keys.HubSigner,
 			RoomsAccount: h.keys.Rooms, RoomsSigner: h.keys.RoomsSigner,
-		},
+		}},
 	})
 	if err != nil {
 		return err

@@ -46,6 +46,12 @@ type Backend struct {
 	RoomsSigner  nkeys.KeyPair
 }
 
+// Name is members.
+func (b *Backend) Name() string { return "members" }
+
+// Takes every login: a hub has no other backend.
+func (b *Backend) Takes(*callout.Request) bool { return true }
+
 // Authorize decides one login.
 func (b *Backend) Authorize(ctx context.Context, r *callout.Request) (*callout.Grant, error) {
 	kind, rest, _ := strings.Cut(r.User, " ")
