@@ -44,6 +44,7 @@ type respondent struct {
 	issuer    nkeys.KeyPair
 	issuerKey string
 	xkey      nkeys.KeyPair
+	origin    *Origin // nil without a proxy of our own
 	backends  []Backend
 	logger    *slog.Logger
 	maxAnswer int // bytes
@@ -67,10 +68,14 @@ func (r *respondent) answer(ctx context.Context, header nats.Header, data []byte
 		d.Reason = err.Error()
 		return answer{Send: true, Decision: d, Err: err}
 	}
+	placed := r.origin.place(request)
 	d := newDecision(request)
 	ctx, cancel := context.WithDeadline(ctx, request.Expires)
 	defer cancel()
 	backend, err := r.backendFor(request)
+	if placed != nil {
+		err = placed
+	}
 	var grant *Grant
 	if err == nil {
 		d.Backend = backend.Name()

@@ -28,6 +28,7 @@ type Config struct {
 	XKey     nkeys.KeyPair // the xkey in the account's JWT, with its seed
 	Backends []Backend     // the first that takes a login decides it
 
+	Origin   *Origin        // of the proxy before the WebSockets; nil: the server sees the clients itself
 	Queue    string         // queue group shared by the engines of an account: keyhall-callout
 	InFlight int            // how many logins are worked on at a time: 256
 	Decided  func(Decision) // called after each answer, concurrently
@@ -64,6 +65,7 @@ func Start(config Config) (*Engine, error) {
 			issuer:    config.Issuer,
 			issuerKey: issuerKey,
 			xkey:      config.XKey,
+			origin:    config.Origin,
 			backends:  config.Backends,
 			logger:    config.Logger,
 			maxAnswer: int(config.Conn.MaxPayload()),

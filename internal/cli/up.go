@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/hub"
 	"keyhall.dev/keyhall/internal/natsd"
 )
@@ -26,6 +27,7 @@ func (p *program) up() *cobra.Command {
 	var options hub.Options
 	var attach hub.Attach
 	var level string
+	var proxies []string
 	c := &cobra.Command{
 		Use:   "up [--data DIR] [--http ADDR] [--nats ADDR] [--attach URL --creds FILE]",
 		Short: "Run a hub",
@@ -43,6 +45,7 @@ func (p *program) up() *cobra.Command {
 	flags.StringVar(&options.NATS, "nats", hub.DefaultNATS, "where programs that speak NATS reach it")
 	flags.StringVar(&attach.URL, "attach", "", "use the NATS system at this URL instead of the embedded server")
 	flags.StringVar(&attach.Creds, "creds", "", "with --attach: the file that opens that system to the hub")
+	flags.StringArrayVar(&proxies, "trust-proxy", nil, "network of a web server in front, whose word on addresses is taken (again for more)")
 	flags.StringVar(&level, "log-level", "warn", "what to log on standard error: debug, info, warn or error")
 	_ = c.MarkFlagDirname("data")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +55,9 @@ func (p *program) up() *cobra.Command {
 		}
 		if (attach.URL == "") != (attach.Creds == "") {
 			return wrong(cmd, "--attach and --creds go together")
+		}
+		if options.TrustProxy, err = httpd.ParseProxies(proxies); err != nil {
+			return wrong(cmd, "%s", err)
 		}
 		if attach.URL != "" {
 			options.Attach = &attach

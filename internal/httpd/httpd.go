@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -33,6 +34,9 @@ var page []byte
 type Options struct {
 	Address   string // host:port to listen on
 	WebSocket string // ws:// address of the NATS listener behind SocketPath; empty for none
+	// Mark is a cookie in which a WebSocket carries to the callout where it comes from.
+	Mark      func(from netip.Addr) *http.Cookie
+	Proxies   Proxies // in front of this origin
 	Document  api.Document
 	Downloads string // folder whose files are offered at /download/, where there is one
 	// Prove has the signer sign a challenge and the document's hash.
@@ -118,7 +122,7 @@ func (o Options) handler() (http.Handler, error) {
 			return nil, fmt.Errorf("websocket address: %w", err)
 		}
 		target.Scheme = "http"
-		mux.Handle("GET "+SocketPath, proxy(target, o.Logger))
+		mux.Handle("GET "+SocketPath, o.proxy(target))
 	}
 	return secure(mux), nil
 }
@@ -148,16 +152,24 @@ func (o Options) prove(document []byte) http.HandlerFunc {
 }
 
 // proxy passes the WebSocket on. The Host header stays: the listener holds the Origin of
-// a browser against it.
-func proxy(target *url.URL, log *slog.Logger) http.Handler {
+// a browser against it. The mark goes in a cookie: the server hands nothing else on.
+func (o Options) proxy(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.URL.Path = "/"
 			r.Out.Host = r.In.Host
-			r.SetXForwarded()
+			mark := o.Mark(o.Proxies.from(r.In))
+			cookies := r.Out.Cookies()
+			r.Out.Header.Del("Cookie")
+			for _, cookie := range cookies {
+				if cookie.Name != mark.Name { // nobody brings a mark along
+					r.Out.AddCookie(cookie)
+				}
+			}
+			r.Out.AddCookie(mark)
 		},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
 }
 

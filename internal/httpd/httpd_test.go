@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,7 @@ var document = api.Document{Version: 1, NATS: []string{"nats://h:4222"}, WebSock
 func options() httpd.Options {
 	return httpd.Options{
 		Address: "127.0.0.1:0", Document: document, Logger: slog.New(slog.DiscardHandler),
+		Mark: func(from netip.Addr) *http.Cookie { return &http.Cookie{Name: "from", Value: from.String()} },
 		Prove: func(context.Context, [32]byte, [32]byte) (api.ProveAnswer, error) {
 			return api.ProveAnswer{}, fault.New(fault.Unavailable, "the signer is away")
 		},

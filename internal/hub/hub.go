@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/natsd"
@@ -39,7 +42,9 @@ type Options struct {
 	NATS     string // DefaultNATS if empty; unused with Attach
 	Attach   *Attach
 	Replicas int // copies of streams; 1 if 0
-	Logger   *slog.Logger
+	// TrustProxy are the web servers in front of the HTTP origin that say where requests come from.
+	TrustProxy httpd.Proxies
+	Logger     *slog.Logger
 }
 
 // Hub is a running hub.
@@ -49,6 +54,7 @@ type Hub struct {
 	keys    *natsd.Keys
 	http    *httpd.Server
 	invite  string
+	origin  *callout.Origin // tells the callout where the WebSockets of http come from
 
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
@@ -80,7 +86,7 @@ func Start(ctx context.Context, o Options) (*Hub, error) {
 		o.Logger = slog.Default()
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	h := &Hub{options: o, cancel: cancel, failed: make(chan error, 16)}
+	h := &Hub{options: o, cancel: cancel, origin: callout.NewOrigin(), failed: make(chan error, 16)}
 	if err := h.open(ctx, running); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -179,6 +185,10 @@ func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
 	server, err := httpd.Start(httpd.Options{
 		Address: h.options.HTTP, WebSocket: socket, Document: document, Logger: h.options.Logger,
 		Downloads: filepath.Join(h.options.DataDir, "downloads"),
+		Proxies:   h.options.TrustProxy,
+		Mark: func(from netip.Addr) *http.Cookie {
+			return &http.Cookie{Name: natsd.OriginCookie, Value: h.origin.Mark(from)}
+		},
 		Prove: func(ctx context.Context, challenge, document [32]byte) (answer api.ProveAnswer, err error) {
 			request := api.ProveRequest{Challenge: challenge[:], Document: document[:]}
 			err = api.Call(ctx, nc, "signer.prove", request, &answer)

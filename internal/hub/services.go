@@ -174,7 +174,7 @@ func (h *Hub) startCallout(s *services) error {
 		return err
 	}
 	engine, err := callout.Start(callout.Config{
-		Conn: nc, Account: h.keys.Auth, Issuer: h.keys.AuthSigner, XKey: h.keys.CalloutXKey, Logger: h.options.Logger,
+		Conn: nc, Account: h.keys.Auth, Issuer: h.keys.AuthSigner, XKey: h.keys.CalloutXKey, Logger: h.options.Logger, Origin: h.origin,
 		Backends: []callout.Backend{&members.Backend{
 			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Recovery: s.recovery,
 			HubAccount: h.keys.Hub, HubSigner: h.keys.HubSigner,

@@ -20,6 +20,10 @@ const (
 	// the callout as its token.
 	SessionCookie = "keyhall_session"
 
+	// OriginCookie carries, as the password, what the hub's HTTP origin says of where a
+	// WebSocket comes from.
+	OriginCookie = "keyhall_from"
+
 	// MaxPayload is the largest message, in bytes.
 	MaxPayload = 1 << 20
 
@@ -113,10 +117,11 @@ func (o Options) serverOptions(keys *Keys, resolver server.AccountResolver) (*se
 		return nil, err
 	}
 	opts.Websocket = server.WebsocketOpts{
-		NoTLS:       true,
-		SameOrigin:  true, // the cookie logs in: another site's page must not use it
-		TokenCookie: SessionCookie,
-		AuthTimeout: o.AuthTimeout.Seconds(),
+		NoTLS:          true,
+		SameOrigin:     true, // the cookie logs in: another site's page must not use it
+		TokenCookie:    SessionCookie,
+		PasswordCookie: OriginCookie,
+		AuthTimeout:    o.AuthTimeout.Seconds(),
 	}
 	opts.Websocket.Host, opts.Websocket.Port, err = splitAddress("WebSocket", o.WebSocket)
 	return opts, err
