@@ -19,14 +19,15 @@ import (
 
 // Client is a member's connection to their own account on a hub.
 type Client struct {
-	profile *Profile
-	at      *discovered
-	nc      *nats.Conn   // the person's own account
-	outages *outages     // of nc
-	apart   atomic.Int64 // nanoseconds by which the hub's clock was ahead when it last answered
-	book    *book
-	rooms   *roomBook
-	inboxes *inboxes
+	profile  *Profile
+	at       *discovered
+	nc       *nats.Conn   // the person's own account
+	outages  *outages     // of nc
+	standing *standing    // of nc
+	apart    atomic.Int64 // nanoseconds by which the hub's clock was ahead when it last answered
+	book     *book
+	rooms    *roomBook
+	inboxes  *inboxes
 }
 
 // Connect connects to the hub that the profile joined.
@@ -35,15 +36,15 @@ func Connect(ctx context.Context, p *Profile) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	lost := newOutages()
+	lost, stands := newOutages(), newStanding(turnedAway)
 	nc, err := dial(ctx, at, p.Settings.URL, login{
 		name: "keyhall " + p.Settings.Device, jwt: p.Settings.Token, key: p.device,
-		options: []nats.Option{lost.option()},
+		options: append(stands.options(), lost.option()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{profile: p, at: at, nc: nc, outages: lost}
+	c := &Client{profile: p, at: at, nc: nc, outages: lost, standing: stands}
 	c.book, c.rooms, c.inboxes = newBook(c), newRoomBook(c), &inboxes{nc: nc}
 	if err := c.renewToken(ctx); err != nil {
 		c.Close()
@@ -83,6 +84,7 @@ func (c *Client) Close() {
 		_ = c.nc.Flush()
 	}
 	c.nc.Close()
+	c.standing.end()
 }
 
 // Whoami says who the profile is.
@@ -112,11 +114,15 @@ func (p *Profile) Whoami() (Whoami, error) {
 // call asks the hub API, and again when the connection is lost before the answer comes. An
 // event that was appended already is refused the second time: see wasAppended.
 func (c *Client) call(ctx context.Context, verb string, request, answer any) error {
-	return c.outages.ask(ctx, func(ctx context.Context) error {
+	err := c.outages.ask(ctx, func(ctx context.Context) error {
 		apart, err := ask(ctx, c.nc, "hub."+verb, request, answer)
 		c.apart.Store(int64(apart))
 		return err
 	})
+	if reason := c.Err(); err != nil && reason != nil {
+		return reason
+	}
+	return err
 }
 
 // ask asks a service of the hub. apart is by how much its clock was ahead of this machine's

@@ -247,7 +247,7 @@ func (d *doctor) account(ctx context.Context) bool {
 	if err != nil {
 		return d.failed("login", err, "")
 	}
-	c := &Client{profile: d.p, at: d.at, nc: nc, outages: newOutages()}
+	c := &Client{profile: d.p, at: d.at, nc: nc, outages: newOutages(), standing: newStanding(turnedAway)}
 	c.book, c.rooms = newBook(c), newRoomBook(c)
 	defer c.Close()
 	own, err := c.me(ctx)

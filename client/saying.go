@@ -68,6 +68,9 @@ func (s *Session) publish(ctx context.Context, ev *event.Event) (uint64, error) 
 		if cause := context.Cause(ctx); cause != nil {
 			return 0, cause
 		}
+		if reason := s.standing.reason(); reason != nil {
+			return 0, reason
+		}
 	}
 	return 0, fault.Wrap(fault.Unavailable, err, "the hub did not confirm the message; it may or may not have been sent")
 }
@@ -75,7 +78,9 @@ func (s *Session) publish(ctx context.Context, ev *event.Event) (uint64, error) 
 func (s *Session) request(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
-	answer, err := s.nc.RequestMsgWithContext(ctx, msg)
+	l := s.hold()
+	defer l.users.Done()
+	answer, err := l.RequestMsgWithContext(ctx, msg)
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +100,11 @@ func (s *Session) request(ctx context.Context, msg *nats.Msg) (uint64, error) {
 }
 
 // asyncError takes the server's refusals to the room or the message that they are about.
-func (s *Session) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (s *Session) asyncError(nc *nats.Conn, _ *nats.Subscription, err error) {
+	s.standing.told(nc, err)
+	if isRefusal(err) {
+		return // it comes back, or its standing says why not
+	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		if s.ctx.Err() == nil {
 			s.problem(err)

@@ -172,6 +172,7 @@ func (s *server) close() {
 // keeps the other waiting.
 func (s *server) run(ctx context.Context, files []catalogFile, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(s.c.standing.ctx, cancel) // nobody reaches us any more
 	var workers sync.WaitGroup
 	stop := make(chan struct{})
 	for range openWorkers {
@@ -197,6 +198,9 @@ func (s *server) run(ctx context.Context, files []catalogFile, ready func()) err
 		_ = sub.Unsubscribe() // from here on nobody is told that we are here
 	}
 	_ = s.c.nc.FlushTimeout(flushBeforeExit)
+	if err == nil {
+		err = s.c.Err()
+	}
 	return err
 }
 

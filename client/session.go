@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,8 +33,8 @@ var ErrNotInRoom = errors.New("not in the room")
 // twice, and a way to say something.
 type Session struct {
 	c        *Client
-	nc       *nats.Conn
-	outages  *outages // of nc
+	outages  *outages  // of the connection
+	standing *standing // of the connection
 	messages chan Message
 	problems chan error
 	soon     chan struct{} // asks for heads to be compared before long
@@ -43,12 +44,20 @@ type Session struct {
 	tasks   sync.WaitGroup
 	closing sync.Once
 
+	user  string           // what the callout is told
 	feeds map[string]*feed // by room id
 
 	delivery sync.Mutex // held while a message is handed over, and when the channel closes
 
 	mu      sync.Mutex
+	link    *link
 	waiting map[string]context.CancelCauseFunc
+}
+
+// link is a connection of a session, which is replaced before the server ends it.
+type link struct {
+	*nats.Conn
+	users sync.WaitGroup // those who wait for an answer on it
 }
 
 // feed is one room of a session.
@@ -71,6 +80,7 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 	s := &Session{
 		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer), soon: make(chan struct{}, 1),
 		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc), outages: newOutages(),
+		standing: newStanding(c.putOut),
 	}
 	var ids []string
 	for _, name := range rooms {
@@ -82,26 +92,51 @@ func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Sess
 		ids = append(ids, room.ID)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	var err error
-	s.nc, err = dial(ctx, c.at, c.profile.Settings.URL, login{
-		name: "keyhall rooms " + c.profile.Settings.Device,
-		user: "rooms " + c.profile.device.String() + " " + strings.Join(ids, ","),
-		jwt:  c.at.document.Sentinel, key: c.profile.device,
-		options: []nats.Option{
-			s.outages.option(),
-			nats.ErrorHandler(s.asyncError),
-			nats.ReconnectHandler(func(*nats.Conn) { s.compareHeads() }),
-		},
-	})
+	s.user = "rooms " + c.profile.device.String() + " " + strings.Join(ids, ",")
+	nc, err := s.connect(ctx)
 	if err != nil {
 		s.cancel()
 		return nil, err
 	}
+	s.link = &link{Conn: nc}
 	if err := s.subscribe(ctx, backlog); err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.tasks.Go(s.renew)
+	context.AfterFunc(s.standing.ctx, func() { s.problem(s.standing.reason()) })
 	return s, nil
+}
+
+// connect makes a connection to the session's rooms. A callout that is starting refuses
+// everybody: whom nothing else speaks against tries again.
+func (s *Session) connect(ctx context.Context) (nc *nats.Conn, err error) {
+	for range enterTries {
+		nc, err = dial(ctx, s.c.at, s.c.profile.Settings.URL, login{
+			name: "keyhall rooms " + s.c.profile.Settings.Device, user: s.user,
+			jwt: s.c.at.document.Sentinel, key: s.c.profile.device,
+			options: []nats.Option{
+				s.outages.option(),
+				nats.ErrorHandler(s.asyncError),
+				nats.ReconnectHandler(func(*nats.Conn) {
+					s.standing.back()
+					s.compareHeads()
+				}),
+			},
+		})
+		if err == nil || !isRefusal(err) {
+			return nc, err
+		}
+		if reason := s.c.putOut(ctx, 0); reason != nil {
+			return nil, reason
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(reconnectWait + rand.N(jitter)):
+		}
+	}
+	return nil, err
 }
 
 // subscribe listens before it reads the past, so that nothing falls between: what comes
@@ -110,8 +145,8 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 	var err error
 	for id, f := range s.feeds {
 		f.mu.Lock()
-		if _, subErr := s.nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); subErr != nil {
-			err = fmt.Errorf("subscribe to room: %w", subErr)
+		if subErr := s.listen(s.link.Conn, id, f); subErr != nil {
+			err = subErr
 		}
 		s.tasks.Go(func() {
 			defer f.mu.Unlock()
@@ -121,7 +156,7 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 			f.known, f.past = known, nil
 		})
 	}
-	if flushErr := s.nc.FlushTimeout(publishTime); flushErr != nil && err == nil {
+	if flushErr := s.link.FlushTimeout(publishTime); flushErr != nil && err == nil {
 		err = fault.Wrap(fault.Unavailable, flushErr, "the hub's rooms do not answer: %v", flushErr)
 	}
 	for _, f := range s.feeds {
@@ -134,6 +169,13 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 		s.tasks.Go(s.watchHeads)
 	}
 	return err
+}
+
+func (s *Session) listen(nc *nats.Conn, id string, f *feed) error {
+	if _, err := nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); err != nil {
+		return fmt.Errorf("subscribe to room: %w", err)
+	}
+	return nil
 }
 
 // readPast fetches a room's newest messages.
@@ -160,14 +202,16 @@ func (s *Session) readPast(ctx context.Context, f *feed, backlog int) error {
 func (s *Session) Messages() <-chan Message { return s.messages }
 
 // Problems are what went wrong while receiving: messages that do not verify, a room that
-// the member was put out of (ErrNotInRoom). Those nobody receives are dropped.
+// the member was put out of (ErrNotInRoom), the end of the session because the device may
+// not come back (ErrTurnedAway). Those nobody receives are dropped.
 func (s *Session) Problems() <-chan error { return s.problems }
 
 // Close ends the session.
 func (s *Session) Close() {
 	s.cancel()
-	s.nc.Close()
+	s.standing.end()
 	s.tasks.Wait()
+	s.link.Close()
 	for _, f := range s.feeds {
 		f.mu.Lock() // a delivery in progress ends with the context
 		s.saveRead(f)
@@ -205,6 +249,9 @@ func (s *Session) saveRead(f *feed) {
 }
 
 func (s *Session) problem(err error) {
+	if err == nil {
+		return
+	}
 	select {
 	case s.problems <- err:
 	default:

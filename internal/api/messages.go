@@ -187,6 +187,7 @@ type Document struct {
 	NATS      []string `json:"nats"`
 	WebSocket string   `json:"websocket"`
 	Sentinel  string   `json:"sentinel"`
+	Session   int      `json:"session,omitempty"` // seconds that a connection to ROOMS lives; 3600 if 0
 }
 
 // Proof is the answer at /.well-known/keyhall.

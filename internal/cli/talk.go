@@ -114,7 +114,7 @@ func (t *talk) say(ctx context.Context, text string) error {
 		return nil
 	case ctx.Err() != nil:
 		return nil
-	case errors.Is(err, client.ErrNotInRoom), !isTerminal(t.p.sys.In):
+	case errors.Is(err, client.ErrNotInRoom), errors.Is(err, client.ErrTurnedAway), !isTerminal(t.p.sys.In):
 		return err
 	}
 	t.p.warn("not said: %s", sentence(err))
@@ -136,7 +136,7 @@ func (t *talk) show(message client.Message) {
 
 // problem tells of a problem; one that ends the chat is returned.
 func (t *talk) problem(err error) error {
-	if errors.Is(err, client.ErrNotInRoom) {
+	if errors.Is(err, client.ErrNotInRoom) || errors.Is(err, client.ErrTurnedAway) {
 		return err
 	}
 	t.p.warn("%v", err)

@@ -25,6 +25,7 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/natsd"
+	"keyhall.dev/keyhall/internal/sessions"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -44,7 +45,10 @@ type Options struct {
 	Replicas int // copies of streams; 1 if 0
 	// TrustProxy are the web servers in front of the HTTP origin that say where requests come from.
 	TrustProxy httpd.Proxies
-	Logger     *slog.Logger
+	// SessionLife is how long a connection to ROOMS lives before its rights are judged anew,
+	// in whole seconds; sessions.Life, which is the most there may be, if 0.
+	SessionLife time.Duration
+	Logger      *slog.Logger
 }
 
 // Hub is a running hub.
@@ -84,6 +88,9 @@ func Start(ctx context.Context, o Options) (*Hub, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.SessionLife <= 0 || o.SessionLife > sessions.Life {
+		o.SessionLife = sessions.Life
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h := &Hub{options: o, cancel: cancel, origin: callout.NewOrigin(), failed: make(chan error, 16)}
@@ -179,6 +186,9 @@ func (h *Hub) run(name string, part func() error) {
 
 func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
 	document := api.Document{Version: 1, NATS: h.announced(), Sentinel: h.keys.Sentinel}
+	if h.options.SessionLife != sessions.Life {
+		document.Session = int(h.options.SessionLife / time.Second)
+	}
 	if socket != "" {
 		document.WebSocket = httpd.SocketPath
 	}

@@ -178,7 +178,7 @@ func (h *Hub) startCallout(s *services) error {
 		Backends: []callout.Backend{&members.Backend{
 			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Recovery: s.recovery,
 			HubAccount: h.keys.Hub, HubSigner: h.keys.HubSigner,
-			RoomsAccount: h.keys.Rooms, RoomsSigner: h.keys.RoomsSigner,
+			RoomsAccount: h.keys.Rooms, RoomsSigner: h.keys.RoomsSigner, Life: h.options.SessionLife,
 		}},
 	})
 	if err != nil {

@@ -29,8 +29,9 @@ type Hall struct {
 	Dir    string
 	invite string
 	host   *Member
-	attach *hub.Attach // nil with an embedded server
-	http   string      // where it listened, for Restart
+	attach *hub.Attach   // nil with an embedded server
+	life   time.Duration // of a session; 0: as usual
+	http   string        // where it listened, for Restart
 	nats   string
 }
 
@@ -51,10 +52,20 @@ func Start(t *testing.T) *Hall {
 	return h
 }
 
+// StartBriefly is Start for a hub whose connections to ROOMS live for so long.
+func StartBriefly(t *testing.T, life time.Duration) *Hall {
+	t.Helper()
+	h := &Hall{t: t, Dir: filepath.Join(t.TempDir(), "hub"), life: life}
+	h.start("127.0.0.1:0", "127.0.0.1:-1")
+	h.invite = h.Hub.Invite()
+	t.Cleanup(h.Stop)
+	return h
+}
+
 func (h *Hall) start(http, nats string) {
 	h.t.Helper()
 	running, err := hub.Start(Context(h.t), hub.Options{
-		DataDir: h.Dir, HTTP: http, NATS: nats, Attach: h.attach,
+		DataDir: h.Dir, HTTP: http, NATS: nats, Attach: h.attach, SessionLife: h.life,
 		Logger: slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -44,6 +44,7 @@ type Backend struct {
 	HubSigner    nkeys.KeyPair
 	RoomsAccount string // A…
 	RoomsSigner  nkeys.KeyPair
+	Life         time.Duration // of a connection to ROOMS
 }
 
 // Name is members.
@@ -145,7 +146,7 @@ func (b *Backend) member(ctx context.Context, r *callout.Request, device, list s
 	grant := &callout.Grant{
 		Account: b.RoomsAccount, Signer: b.RoomsSigner, Name: person.State.Account,
 		Subscribe: callout.Subjects{Allow: []string{inbox(device)}},
-		Expires:   earlier(now.Add(sessions.Life), fact.Expires),
+		Expires:   earlier(now.Add(b.Life), fact.Expires),
 	}
 	for _, id := range ids {
 		if err := b.enter(ctx, grant, id, person, now); err != nil {
