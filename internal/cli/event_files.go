@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 	"github.com/spf13/cobra"
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/keyfile"
 	"keyhall.dev/keyhall/trust"
 )
-
-const maxKeyFile = 256 << 10
 
 // credentials are what a creds file holds: a user's token and seed.
 type credentials struct {
@@ -45,73 +42,28 @@ func (c *credentials) options() []nats.Option {
 
 // readCreds reads a creds file. Its errors never show what is in it.
 func readCreds(path string) (*credentials, error) {
-	text, err := readKeyFile(path)
+	file, err := keyfile.ReadCreds(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &credentials{path: path, text: text}
-	if c.token, err = jwt.ParseDecoratedJWT(text); err == nil {
-		c.claims, err = jwt.DecodeUserClaims(c.token)
-	}
-	if err != nil {
-		return nil, fault.New(fault.Malformed, "%s is no creds file: it holds no user's token", path)
-	}
-	seed, err := nkeys.ParseDecoratedUserNKey(text)
-	if err != nil {
-		return nil, fault.New(fault.Malformed, "%s is no creds file: it holds no user's seed", path)
-	}
-	raw, err := seed.Seed()
-	if err == nil {
-		c.key, err = trust.ParseSeed(trust.Device, raw)
-	}
-	if err != nil {
+	c := &credentials{path: path, text: file.Text, token: file.Token, claims: file.Claims}
+	if c.key, err = trust.ParseSeed(trust.Device, file.Seed); err != nil {
 		return nil, fault.New(fault.Malformed, "%s is no creds file: its seed cannot be read", path)
-	}
-	if c.claims.Subject != c.key.String() {
-		return nil, fault.New(fault.Malformed, "%s is no creds file: its token is another user's than its seed", path)
 	}
 	return c, nil
 }
 
 // account is the account (A…) that issued the credentials.
-func (c *credentials) account() string {
-	if c.claims.IssuerAccount != "" {
-		return c.claims.IssuerAccount
-	}
-	return c.claims.Issuer
-}
-
-// readKeyFile reads a file with a secret or a token.
-func readKeyFile(path string) ([]byte, error) {
-	if isSeed(path) {
-		return nil, fault.New(fault.Refused, "that is a secret, and not the name of a file with one: on the command line everybody sees it")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
-	if err == nil && len(text) == maxKeyFile {
-		return nil, fault.New(fault.Malformed, "%s is too large for a file with a key", path)
-	}
-	return text, err
-}
-
-// isSeed reports whether somebody has put a secret where none belongs.
-func isSeed(text string) bool {
-	_, _, err := nkeys.DecodeSeed([]byte(strings.TrimSpace(text)))
-	return err == nil
-}
+func (c *credentials) account() string { return keyfile.Issuer(c.claims) }
 
 // readSeed reads a file with a seed alone, as nk and nsc write them.
 func readSeed(path, what string) ([]byte, error) {
-	text, err := readKeyFile(path)
+	text, err := keyfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
 	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); isSeed(string(line)) {
+		if line = bytes.TrimSpace(line); keyfile.IsSeed(string(line)) {
 			return line, nil
 		}
 	}
@@ -147,7 +99,7 @@ func readAccount(path string) (*trust.KeyPair, error) {
 // readToken reads an access token: a user's JWT, an account's behind a space or not, or a
 // creds file, whose seed is left alone.
 func readToken(path string) (*event.Access, error) {
-	text, err := readKeyFile(path)
+	text, err := keyfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +127,7 @@ func publicKey(c *cobra.Command, flag, text string, kinds ...trust.Kind) (trust.
 	for _, kind := range kinds {
 		names = append(names, string(rune(kind))+"...")
 	}
-	if isSeed(text) {
+	if keyfile.IsSeed(text) {
 		return 0, wrong(c, "--%s takes a public key (%s), and this is a secret: whoever saw it can use it", flag, list(names, "or"))
 	}
 	return 0, wrong(c, "--%s takes a public key (%s), and %.60q is none", flag, list(names, "or"), text)
@@ -186,7 +138,7 @@ func xkeys(c *cobra.Command, flag string, texts []string) error {
 	for _, text := range texts {
 		switch {
 		case trust.CheckXKey(text) == nil:
-		case isSeed(text):
+		case keyfile.IsSeed(text):
 			return wrong(c, "--%s takes a public xkey (X...), and this is a secret: whoever saw it can use it", flag)
 		default:
 			return wrong(c, "--%s takes a public xkey (X...), and %.60q is none", flag, text)

@@ -10,6 +10,7 @@ import (
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/keyfile"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -189,7 +190,7 @@ func (e *endFlag) end(now time.Time) time.Time {
 func signer(m *event.TokenManager, own *credentials, accountToken string) error {
 	access := own.token
 	if accountToken != "" {
-		text, err := readKeyFile(accountToken)
+		text, err := keyfile.Read(accountToken)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func Within(t *testing.T) context.Context {
 }
 
 // Eventually polls until cond holds.
-func Eventually(t *testing.T, what string, cond func() bool) {
+func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -33,7 +33,7 @@ func Eventually(t *testing.T, what string, cond func() bool) {
 
 // Start starts a server that ends with the test. Of options the address is set; they may be
 // nil.
-func Start(t *testing.T, options *server.Options) *server.Server {
+func Start(t testing.TB, options *server.Options) *server.Server {
 	t.Helper()
 	if options == nil {
 		options = new(server.Options)

@@ -78,7 +78,7 @@ func TestPurePackagesKnowNoNetworkAndNoDisk(t *testing.T) {
 // Services run beside the embedded server or against one outside: they know a NATS
 // connection, and none of the keys.
 func TestOnlyTheWiringKnowsTheServer(t *testing.T) {
-	may := []string{"internal/natsd", "internal/hub", "internal/hubtest", "internal/natstest", "internal/backup", "internal/cli", "test/attack", "bench"}
+	may := []string{"internal/natsd", "internal/hub", "internal/hubtest", "internal/natstest", "internal/callout/backend/backendtest", "internal/backup", "internal/cli", "test/attack", "bench"}
 	for name, paths := range imports(t) {
 		for _, path := range paths {
 			server := strings.Contains(path, "nats-server") || path == module+"internal/natsd"
