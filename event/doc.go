@@ -80,6 +80,13 @@
 // begin epochs for some readers and grant keys to more; whoever is not in the next epoch reads
 // nothing of it. A full member of the NATS account, or the server, reads nothing at all.
 //
+// # Requests
+//
+// A [Requester] asks, and a [Responder] answers nowhere but in the private inbox of the key
+// that signed the request: within one account, who may ask a service can otherwise have its
+// answer delivered to anybody, with the service's rights. The answer is an event that came
+// out of that very request, by one of those who may answer it.
+//
 // # What is proved, and what is not
 //
 // Proved of a handled event: a device for which somebody who is believed vouches signed these
@@ -102,5 +109,6 @@
 // other, where the caller knows whose devices count. A body may be sealed under an
 // [EpochKey], so that relays verify without reading.
 //
-// The layout is stated in docs/protocol/events.md, everything else in docs/protocol/streams.md.
+// The layout is stated in docs/protocol/events.md, requests in docs/protocol/requests.md, and
+// everything else in docs/protocol/streams.md.
 package event
