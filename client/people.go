@@ -143,6 +143,10 @@ func (c *Client) Devices(ctx context.Context) ([]Device, error) {
 // AddDevice makes a device with a key of its own and returns its token and seed. Only a
 // profile with the identity can.
 func (c *Client) AddDevice(ctx context.Context, text string) (*trust.DeviceToken, *trust.KeyPair, error) {
+	return c.addDevice(ctx, text, tokenLife)
+}
+
+func (c *Client) addDevice(ctx context.Context, text string, life time.Duration) (*trust.DeviceToken, *trust.KeyPair, error) {
 	name, err := trust.Name(text)
 	if err != nil {
 		return nil, nil, fault.New(fault.Malformed, "the device name %q is %w", text, err)
@@ -152,7 +156,7 @@ func (c *Client) AddDevice(ctx context.Context, text string) (*trust.DeviceToken
 	}
 	key := trust.NewKeyPair(trust.Device)
 	now := time.Now()
-	token, err := trust.IssueDevice(c.profile.identity, key.Public(), name, now, now.Add(tokenLife))
+	token, err := trust.IssueDevice(c.profile.identity, key.Public(), name, now, now.Add(life))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -42,8 +42,11 @@ func compose(world *chain.World, hubAccount, account string) *jwt.AccountClaims 
 		Subject: jwt.Subject("hub." + account + ".>"), LocalSubject: "hub.>",
 	}}, shareImports(world, account)...)
 	for device, fact := range person.Devices {
-		if fact.Revoked != 0 {
+		switch {
+		case fact.Revoked != 0:
 			claims.RevokeAt(device, fact.Expires)
+		case !fact.Narrowed.IsZero():
+			claims.RevokeAt(device, fact.Narrowed.Add(-time.Second)) // up to the second before
 		}
 	}
 	sort.Sort(claims.Exports) // as encoding will: claims are compared with decoded ones

@@ -34,9 +34,12 @@ type DeviceFact struct {
 	Token   string    `json:"token"`
 	Issued  time.Time `json:"issued"`
 	Expires time.Time `json:"expires"`
-	Since   uint64    `json:"since"`             // place at which it was added
-	Revoked uint64    `json:"revoked,omitempty"` // place at which it was revoked
-	Ended   time.Time `json:"ended,omitzero"`    // when the revocation was signed
+	Since   uint64    `json:"since"` // place at which it was added
+	// Narrowed is when the token was issued that ended earlier than the one before it: NATS
+	// lets nobody in with one from before.
+	Narrowed time.Time `json:"narrowed,omitzero"`
+	Revoked  uint64    `json:"revoked,omitempty"` // place at which it was revoked
+	Ended    time.Time `json:"ended,omitzero"`    // when the revocation was signed
 }
 
 // Apply verifies the next event of the chain and folds it in. Of a share's event the body
@@ -206,11 +209,34 @@ func (p *Person) foldDevice(ev *event.Event) error {
 		}
 		// A renewal: what was signed before it stays good.
 		fact.Since, fact.Issued = known.Since, known.Issued
+		if fact.Narrowed, err = narrowed(ev, known, token); err != nil {
+			return err
+		}
 	} else if len(p.Devices) >= MaxDevices {
 		return bad(ev.Type, "more than %d devices", MaxDevices)
 	}
 	p.Devices[token.Device.Text(trust.Device)] = fact
 	return nil
+}
+
+// narrowed is from when on tokens of a device are good, once the next one is folded in. One
+// that ends earlier takes back those before it, and no older one renews the device again:
+// tokens are no secret, and whoever has the key could bring back the longest.
+func narrowed(ev *event.Event, known *DeviceFact, next *trust.DeviceToken) (time.Time, error) {
+	if next.Issued.Before(known.Narrowed) {
+		return known.Narrowed, bad(ev.Type, "the token was taken back by a later one")
+	}
+	if !next.Expires.Before(known.Expires) {
+		return known.Narrowed, nil
+	}
+	before, err := trust.ParseDeviceToken(known.Token)
+	if err != nil {
+		return known.Narrowed, err
+	}
+	if !next.Issued.After(before.Issued) {
+		return known.Narrowed, bad(ev.Type, "a token that ends earlier is issued later")
+	}
+	return next.Issued, nil
 }
 
 func (p *Person) foldXKey(ev *event.Event) error {

@@ -312,6 +312,42 @@ func TestADeviceIsRenewed(t *testing.T) {
 	alice.adds("phone")
 }
 
+// TestATokenThatEndsEarlierTakesBackThoseBefore: a device has fewer rights from then on, and
+// nobody brings back the longer token, which everybody can read on the chain.
+func TestATokenThatEndsEarlierTakesBackThoseBefore(t *testing.T) {
+	h := newHall(t)
+	alice := h.joins("alice")
+	long := alice.token(alice.laptop, "laptop", h.now, year)
+	h.now = h.now.Add(day)
+	renews := func(token string) *event.Event {
+		return alice.says(chain.AddDevice, chain.DeviceBody{Token: token})
+	}
+	at := h.now
+	same := alice.token(alice.laptop, "laptop", at, year)
+	alice.takes(renews(same))
+	if narrowed := alice.chain.Devices[alice.laptop.String()].Narrowed; !narrowed.IsZero() {
+		t.Errorf("a longer token: narrowed at %s", narrowed)
+	}
+	short := alice.token(alice.laptop, "laptop", at, 30*day)
+	wantRefusal(t, "a shorter one of the same time", alice.chain.Apply(h.hub.ID, renews(short), false), chain.ErrContent)
+	h.now = h.now.Add(time.Minute)
+	issued := h.now.Truncate(time.Second)
+	alice.takes(renews(alice.token(alice.laptop, "laptop", issued, 30*day)))
+	if device := alice.chain.Devices[alice.laptop.String()]; !device.Narrowed.Equal(issued) || !device.Expires.Equal(issued.Add(30*day)) {
+		t.Errorf("narrowed at %s, until %s", device.Narrowed, device.Expires)
+	}
+	h.now = h.now.Add(time.Minute)
+	for _, token := range []string{long, same} {
+		wantRefusal(t, "a token that was taken back", alice.chain.Apply(h.hub.ID, renews(token), false), chain.ErrContent)
+	}
+	alice.takes(renews(alice.token(alice.laptop, "laptop", h.now, year)))
+	if device := alice.chain.Devices[alice.laptop.String()]; !device.Narrowed.Equal(issued) {
+		t.Errorf("after a longer one again: narrowed at %s", device.Narrowed)
+	}
+	h.now = h.now.Add(100 * day)
+	alice.adds("phone")
+}
+
 func TestWhatWasSignedBeforeARenewalStaysGood(t *testing.T) {
 	h := newHall(t)
 	alice := h.joins("alice")

@@ -199,7 +199,7 @@ func (w *World) Imports(account string) []*AcceptBody {
 func Touched(ev *event.Event) []string {
 	author := ev.Author.Text(trust.Account)
 	switch ev.Type {
-	case Admit, RevokeDevice, Accept, Decline:
+	case Admit, AddDevice, RevokeDevice, Accept, Decline:
 		return []string{author}
 	case Grant, Revoke:
 		return []string{ShareWith(ev)}

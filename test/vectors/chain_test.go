@@ -230,7 +230,11 @@ func (w who) account() string                   { return w.identity().String() }
 func (w who) subject() string                   { return chain.PersonSubject(w.account()) }
 
 func (s *scribe) token(w who, name string) string {
-	return get(trust.IssueDevice(w.identity(), w.device(name).Public(), name, s.now, s.now.Add(300*24*time.Hour))).Text
+	return s.tokenFor(w, name, 300*24*time.Hour)
+}
+
+func (s *scribe) tokenFor(w who, name string, life time.Duration) string {
+	return get(trust.IssueDevice(w.identity(), w.device(name).Public(), name, s.now, s.now.Add(life))).Text
 }
 
 type edit func(ev *event.Event)
@@ -562,6 +566,20 @@ func (s *scribe) comeback() {
 		chain.GrantRoomBody{Grant: id("x"), Account: carol.account(), Role: chain.Reader}, func(ev *event.Event) { ev.Head = before }))
 	s.add("alice lets carol in again, from her desk", s.by(alice, "desk", chain.RoomSubject(id("room")), chain.GrantRoom,
 		chain.GrantRoomBody{Grant: id("carol again"), Account: carol.account(), Role: chain.Writer}))
+	s.narrowed()
+}
+
+// narrowed has a device's token end earlier, which takes back those before it.
+func (s *scribe) narrowed() {
+	renew := func(token string) *event.Event {
+		return s.by(alice, "desk", alice.subject(), chain.AddDevice, chain.DeviceBody{Token: token})
+	}
+	long, short := s.token(alice, "desk"), s.tokenFor(alice, "desk", 30*24*time.Hour)
+	s.add("the desk's token once more", renew(long))
+	s.refuse("a token that ends earlier, and is not issued later", "content", renew(short))
+	s.add("a token that ends earlier", renew(s.tokenFor(alice, "desk", 30*24*time.Hour)))
+	s.refuse("a token that was taken back", "content", renew(long))
+	s.add("a longer token, issued later", renew(s.token(alice, "desk")))
 }
 
 var chainErrors = map[string]error{

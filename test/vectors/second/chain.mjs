@@ -224,7 +224,15 @@ export class World {
     need(!known?.revoked, "content", "the device was revoked");
     need(known || Object.keys(person.devices).length < most.devices, "content", "too many devices");
     const device = since(token, Number(ev.seq));
-    if (known) [device.since, device.token.issued] = [known.since, known.token.issued]; // a renewal
+    if (known) { // a renewal
+      need(known.narrowed === undefined || token.issued >= known.narrowed, "content", "the token was taken back");
+      device.narrowed = known.narrowed;
+      if (token.expires < known.token.expires) { // it takes back those before it
+        need(token.issued > known.newest, "content", "a token that ends earlier is issued later");
+        device.narrowed = token.issued;
+      }
+      [device.since, device.token.issued] = [known.since, known.token.issued];
+    }
     return { devices: { ...person.devices, [token.device]: device } };
   }
 
@@ -264,7 +272,7 @@ export class World {
   }
 }
 
-const since = (token, place) => ({ name: token.name, since: place, revoked: 0, token });
+const since = (token, place) => ({ name: token.name, since: place, revoked: 0, newest: token.issued, token });
 
 /** without is an object that lacks a member. */
 function without(object, name) {
