@@ -26,6 +26,7 @@ type Signer struct {
 	OperatorJWT string
 	Key         *trust.KeyPair // operator signing key
 	HubAccount  string         // public key of account HUB
+	Rooms       string         // public key of account ROOMS, whose connections are watched; "": none are
 	Log         *slog.Logger
 
 	servers *servers
@@ -56,6 +57,9 @@ func (s *Signer) Run(ctx context.Context, hub, sys *nats.Conn, ready func()) err
 		return err
 	}
 	defer wait()
+	if err := s.watchConnections(ctx, hub); err != nil {
+		return err
+	}
 	ready()
 	l, err := ledger.Attach(ctx, hub)
 	if err != nil {
@@ -75,7 +79,7 @@ func (s *Signer) serve(ctx context.Context, hub *nats.Conn) (func(), error) {
 	return api.Serve(ctx, hub, api.Service{
 		Name: "signer", Description: "composes, signs and pushes account JWTs", Prefix: "signer",
 		Reply: api.AnyInbox,
-		Verbs: map[string]api.Handler{"await": s.await, "prove": s.prove, "kick": s.kick},
+		Verbs: map[string]api.Handler{"await": s.await, "prove": s.prove, "kick": s.kick, "connections": s.connections},
 	}, s.Log)
 }
 

@@ -236,6 +236,42 @@ func TestARevokedDeviceIsLetInNoMore(t *testing.T) {
 	s.mustLogin(alice)
 }
 
+// TestATokenWithLessLifeEndsTheOneBefore: of a device whose token is renewed for a shorter
+// time, the old token is let in no more and its connection is closed; the new one is let in.
+func TestATokenWithLessLifeEndsTheOneBefore(t *testing.T) {
+	s := startSigning(t)
+	alice := s.joins("alice")
+	phone := trust.NewKeyPair(trust.Device)
+	issue := func(at time.Time, life time.Duration) string {
+		t.Helper()
+		token, err := trust.IssueDevice(alice.Identity, phone.Public(), "phone", at, at.Add(life))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token.Text
+	}
+	now := time.Now()
+	long, short := issue(now.Add(-time.Hour), 24*time.Hour), issue(now, time.Hour)
+	s.append(alice.Says(chain.AddDevice, chain.DeviceBody{Token: long}))
+	nc, err := s.login(phone, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	s.mustAwait(alice.Account(), s.append(alice.Says(chain.AddDevice, chain.DeviceBody{Token: short})))
+	natstest.Eventually(t, "the phone is put out", func() bool { return nc.IsClosed() || !nc.IsConnected() })
+	if again, err := s.login(phone, long); err == nil {
+		again.Close()
+		t.Error("the phone is let in again with its old token")
+	}
+	fresh, err := s.login(phone, short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh.Close()
+	s.mustLogin(alice)
+}
+
 // TestWhatDoesNotHoldChangesNoAccount: whoever may write to the ledger can't make the
 // signer admit somebody, or import what nobody shared.
 func TestWhatDoesNotHoldChangesNoAccount(t *testing.T) {

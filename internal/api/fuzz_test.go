@@ -49,6 +49,9 @@ func FuzzDecode(f *testing.F) {
 		api.ProveRequest{Challenge: make([]byte, 32), Document: []byte{}},
 		api.KickRequest{Server: "N", Client: 1},
 		api.RebuildRequest{Projection: "people"},
+		api.SessionsRequest{Who: "alice"},
+		api.CloseRequest{Session: "N/1", Seconds: -1},
+		api.ConnectionGone{Account: "A", Server: "N", Client: 1},
 	} {
 		data, err := json.Marshal(request)
 		if err != nil {
@@ -68,6 +71,9 @@ func FuzzDecode(f *testing.F) {
 		decodes[api.ProveRequest](t, data)
 		decodes[api.KickRequest](t, data)
 		decodes[api.RebuildRequest](t, data)
+		decodes[api.SessionsRequest](t, data)
+		decodes[api.CloseRequest](t, data)
+		decodes[api.ConnectionGone](t, data)
 	})
 }
 

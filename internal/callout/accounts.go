@@ -50,7 +50,7 @@ func (a Accounts) Check() error {
 
 func (a Account) check() error {
 	switch {
-	case checkText(a.Name) != nil:
+	case CheckText(a.Name) != nil:
 		return errors.New("its name is not a line of text")
 	case !isKey(nkeys.PrefixByteAccount, a.ID):
 		return fmt.Errorf("%q is not the public key of an account (A…)", a.ID)

@@ -7,6 +7,22 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 )
 
+// Authorizer decides who may log in, and as what. It is called concurrently. An error,
+// or no grant, refuses the login; the error's text goes to the log and the Decided
+// hook and never to the client. It has to return when ctx ends, which is shortly before
+// the server stops waiting: until it does it takes up one of its backend's places.
+type Authorizer interface {
+	Authorize(ctx context.Context, request *Request) (*Grant, error)
+}
+
+// AuthorizerFunc makes an Authorizer of a function.
+type AuthorizerFunc func(ctx context.Context, request *Request) (*Grant, error)
+
+// Authorize calls the function.
+func (f AuthorizerFunc) Authorize(ctx context.Context, request *Request) (*Grant, error) {
+	return f(ctx, request)
+}
+
 // Backend decides the logins of one kind. Of an engine's backends the first that takes a
 // login decides it, and no other is asked: what one refuses is refused.
 type Backend interface {

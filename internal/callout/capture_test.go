@@ -49,6 +49,10 @@ func TestRequestsOfTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	boxes, err := newBoxes(keys.CalloutXKey)
+	if err != nil {
+		t.Fatal(err)
+	}
 	recorded := recordRequests(t, server)
 	for name, options := range logins(keys.Sentinel, device) {
 		if nc, err := nats.Connect(server.ClientURL(), options...); err == nil {
@@ -56,7 +60,7 @@ func TestRequestsOfTheServer(t *testing.T) {
 			t.Fatalf("%s: let in", name)
 		}
 		message := <-recorded
-		request, err := openRequest(keys.CalloutXKey, keys.Auth, message.Header, message.Data)
+		request, err := openRequest(boxes, keys.Auth, message.Header, message.Data)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

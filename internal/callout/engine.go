@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,9 +18,14 @@ import (
 const (
 	defaultQueue    = "keyhall-callout"
 	defaultInFlight = 256
+
+	// What waits to be read. After a restart thousands ask at once, and each that is dropped
+	// costs its client the whole timeout: the bounds are for a server that went mad.
+	maxPending      = 1 << 17
+	maxPendingBytes = 1 << 29
 )
 
-// Config is what an Engine works with. The last four may be zero.
+// Config is what an Engine works with. From Queue on everything may be zero.
 type Config struct {
 	// Conn is a connection of one of the account's auth users. It stays the caller's,
 	// who closes it after the engine.
@@ -28,54 +36,61 @@ type Config struct {
 	XKey     nkeys.KeyPair // the xkey in the account's JWT, with its seed
 	Backends []Backend     // the first that takes a login decides it
 
-	Origin   *Origin        // of the proxy before the WebSockets; nil: the server sees the clients itself
-	Queue    string         // queue group shared by the engines of an account: keyhall-callout
-	InFlight int            // how many logins are worked on at a time: 256
-	Decided  func(Decision) // called after each answer, concurrently
-	Logger   *slog.Logger   // slog.Default()
+	Queue       string             // queue group shared by the engines of an account: keyhall-callout
+	InFlight    int                // how many logins are worked on at a time, divided among the backends: 256
+	Throttle    Throttle           // how guessing is slowed down
+	CheckServer func(Server) error // which servers may ask: those that CheckServerVersion takes
+	Origin      *Origin            // of the proxy before the WebSockets; nil: the server sees the clients itself
+	Decided     func(Decision)     // called after each answer, concurrently; it returns soon
+	Logger      *slog.Logger       // slog.Default()
 }
 
 // Engine hears and answers login requests until it is closed.
 type Engine struct {
-	respondent respondent
+	respondent *respondent
+	inFlight   int
+	lines      atomic.Pointer[lines]
 	decided    func(Decision)
 	logger     *slog.Logger
 
-	conn   *nats.Conn
-	sub    *nats.Subscription
-	places chan struct{}   // one for each login worked on
-	ctx    context.Context // ends all work
-	cancel context.CancelFunc
+	conn    *nats.Conn
+	sub     *nats.Subscription
+	readers chan struct{}   // a place for each request that is read
+	ctx     context.Context // ends all work
+	cancel  context.CancelFunc
 
+	underWay underWay
 	closing  sync.Once
 	closeErr error
+}
+
+// lines are the backends of an engine, with the logins that wait for each.
+type lines struct {
+	backends []Backend
+	of       []*line
 }
 
 // Start begins to answer. When it returns, the servers know: a login from then
 // on reaches the engine.
 func Start(config Config) (*Engine, error) {
 	config = config.withDefaults()
-	issuerKey, err := config.check()
+	r, err := config.respondent()
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		respondent: respondent{
-			account:   config.Account,
-			issuer:    config.Issuer,
-			issuerKey: issuerKey,
-			xkey:      config.XKey,
-			origin:    config.Origin,
-			backends:  config.Backends,
-			logger:    config.Logger,
-			maxAnswer: int(config.Conn.MaxPayload()),
-		},
-		decided: config.Decided,
-		logger:  config.Logger,
-		conn:    config.Conn,
-		places:  make(chan struct{}, config.InFlight),
+		respondent: r,
+		inFlight:   config.InFlight,
+		decided:    config.Decided,
+		logger:     config.Logger,
+		conn:       config.Conn,
+		readers:    make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	if err := e.Replace(config.Backends); err != nil {
+		e.cancel()
+		return nil, err
+	}
 	if err := e.subscribe(config.Queue); err != nil {
 		e.cancel()
 		return nil, err
@@ -90,6 +105,10 @@ func (c Config) withDefaults() Config {
 	if c.InFlight == 0 {
 		c.InFlight = defaultInFlight
 	}
+	c.Throttle = c.Throttle.withDefaults()
+	if c.CheckServer == nil {
+		c.CheckServer = func(server Server) error { return CheckServerVersion(server.Version) }
+	}
 	if c.Decided == nil {
 		c.Decided = func(Decision) {}
 	}
@@ -99,39 +118,41 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// check returns the issuer's public key.
-func (c Config) check() (string, error) {
+func (c Config) respondent() (*respondent, error) {
 	switch {
-	case c.Conn == nil || c.Issuer == nil || c.XKey == nil || len(c.Backends) == 0:
-		return "", errors.New("callout: Conn, Issuer, XKey and Backends are required")
+	case c.Conn == nil || c.Issuer == nil || c.XKey == nil:
+		return nil, errors.New("callout: Conn, Issuer and XKey are required")
 	case !isKey(nkeys.PrefixByteAccount, c.Account):
-		return "", fmt.Errorf("callout: %q is not an account", c.Account)
+		return nil, fmt.Errorf("callout: %q is not an account", c.Account)
 	case c.InFlight < 1:
-		return "", fmt.Errorf("callout: InFlight is %d", c.InFlight)
+		return nil, fmt.Errorf("callout: InFlight is %d", c.InFlight)
 	}
-	if xkey, err := c.XKey.PublicKey(); err != nil || !isKey(nkeys.PrefixByteCurve, xkey) {
-		return "", errors.New("callout: XKey is not a curve key")
+	if err := c.Throttle.check(); err != nil {
+		return nil, err
 	}
-	if _, err := c.XKey.Seed(); err != nil {
-		return "", fmt.Errorf("callout: XKey has no seed: %w", err)
+	boxes, err := newBoxes(c.XKey)
+	if err != nil {
+		return nil, fmt.Errorf("callout: XKey: %w", err)
 	}
-	issuer, err := c.Issuer.PublicKey()
-	if err != nil || !isKey(nkeys.PrefixByteAccount, issuer) {
-		return "", errors.New("callout: Issuer is not an account key")
+	issuer, err := newSigner(c.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("callout: Issuer: %w", err)
 	}
-	return issuer, nil
+	return &respondent{
+		account: c.Account, issuer: issuer, boxes: boxes, signers: newSigners(),
+		origin: c.Origin, checkServer: c.CheckServer, replays: newReplays(), throttle: newThrottle(c.Throttle),
+		logger: c.Logger, maxAnswer: int(c.Conn.MaxPayload()),
+	}, nil
 }
 
-// subscribe joins the queue group. Pending messages are not limited: after a restart
-// thousands ask at once, and each that is shed would cost its client the whole
-// timeout.
+// subscribe joins the queue group.
 func (e *Engine) subscribe(queue string) error {
 	before := e.conn.LastError()
 	sub, err := e.conn.QueueSubscribe(requestSubject, queue, e.hear)
 	if err != nil {
 		return fmt.Errorf("callout: subscribe: %w", err)
 	}
-	err = sub.SetPendingLimits(-1, -1)
+	err = sub.SetPendingLimits(maxPending, maxPendingBytes)
 	if err == nil {
 		err = e.conn.Flush()
 	}
@@ -146,26 +167,75 @@ func (e *Engine) subscribe(queue string) error {
 	return nil
 }
 
-// hear waits for a free place and works on the request there. While it waits, further
-// requests wait in the subscription.
-func (e *Engine) hear(message *nats.Msg) {
-	heard := time.Now()
-	select {
-	case e.places <- struct{}{}:
-	case <-e.ctx.Done():
-		return
+// Replace gives the engine other backends, between one login and the next: those heard
+// before finish with the ones that they began with.
+func (e *Engine) Replace(backends []Backend) error {
+	if len(backends) == 0 || slices.Contains(backends, nil) {
+		return errors.New("callout: Backends are required")
 	}
-	go func() {
-		defer func() { <-e.places }()
-		e.handle(message, heard)
-	}()
+	fresh := &lines{backends: slices.Clone(backends)}
+	for _, places := range placesOf(backends, e.inFlight) {
+		fresh.of = append(fresh.of, newLine(places, e.decide, e.refuse))
+	}
+	e.lines.Store(fresh)
+	return nil
 }
 
-func (e *Engine) handle(message *nats.Msg, heard time.Time) {
-	a := e.respondent.answer(e.ctx, message.Header, message.Data)
+// UnderWay is how many logins were heard and not yet answered.
+func (e *Engine) UnderWay() int { return e.underWay.number() }
+
+// hear has a request read, as soon as somebody is free to do so. While it waits, further
+// requests wait in the subscription.
+func (e *Engine) hear(message *nats.Msg) {
+	if !e.underWay.begin() {
+		return
+	}
+	heard := time.Now()
+	select {
+	case e.readers <- struct{}{}:
+	case <-e.ctx.Done():
+		e.underWay.end()
+		return
+	}
+	go e.receive(message, heard)
+}
+
+// receive reads a request and stands in its backend's line with it.
+func (e *Engine) receive(message *nats.Msg, heard time.Time) {
+	lines := e.lines.Load()
+	l, err := e.respondent.receive(lines.backends, message.Header, message.Data)
+	<-e.readers
+	if l == nil {
+		e.finish(message, heard, e.respondent.refuse(nil, err))
+		return
+	}
+	l.message, l.heard = message, heard
+	if err != nil {
+		e.refuse(l, err)
+		return
+	}
+	lines.of[l.at].enter(l)
+}
+
+// decide works on a login whose turn has come, and says whether it was in time.
+func (e *Engine) decide(l *login) bool {
+	a := e.respondent.decide(e.ctx, l)
+	a.Decision.Waited = l.began.Sub(l.heard)
+	e.finish(l.message, l.heard, a)
+	return a.Decision.Outcome != Late
+}
+
+// refuse answers a login that gets no turn.
+func (e *Engine) refuse(l *login, why error) {
+	e.finish(l.message, l.heard, e.respondent.refuse(l, why))
+}
+
+// finish sends the answer and reports how the login ended.
+func (e *Engine) finish(message *nats.Msg, heard time.Time, a answer) {
+	defer e.underWay.end()
 	if a.Send && message.Reply != "" {
 		if err := message.Respond(a.Data); err != nil {
-			a.Decision.Allowed, a.Decision.Reason = false, "the answer could not be sent"
+			a.Decision.Allowed, a.Decision.Outcome, a.Decision.Reason = false, Failed, "the answer could not be sent"
 			a.Err = errors.Join(a.Err, err)
 		}
 	}
@@ -179,72 +249,4 @@ func (e *Engine) report(d Decision) {
 	var err error
 	defer e.respondent.contain("report a decision", &err)
 	e.decided(d)
-}
-
-// Close stops hearing requests, answers those already heard and waits for the work to
-// end. When ctx ends first, what is left is given up: it is cancelled, and Close waits
-// for the Authorizer to return. Further calls do nothing and return the first result.
-func (e *Engine) Close(ctx context.Context) error {
-	e.closing.Do(func() { e.closeErr = e.close(ctx) })
-	return e.closeErr
-}
-
-func (e *Engine) close(ctx context.Context) error {
-	defer e.cancel()
-	if err := e.endSubscription(ctx); err != nil {
-		return errors.Join(err, e.finish(ctx))
-	}
-	return e.finish(ctx)
-}
-
-// endSubscription hears no more, and waits until what was heard is under way. Without
-// a server there is nobody to answer, and nothing to wait for.
-func (e *Engine) endSubscription(ctx context.Context) error {
-	drained := make(chan struct{})
-	e.sub.SetClosedHandler(func(string) { close(drained) })
-	lost := e.conn.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
-	defer e.conn.RemoveStatusListener(lost)
-	if !e.conn.IsConnected() {
-		return e.dropSubscription()
-	}
-	if err := e.sub.Drain(); err != nil {
-		return e.dropSubscription()
-	}
-	select {
-	case <-drained:
-		return nil
-	case <-lost:
-		return e.dropSubscription()
-	case <-ctx.Done():
-		return fmt.Errorf("callout: requests were left: %w", ctx.Err())
-	}
-}
-
-func (e *Engine) dropSubscription() error {
-	err := e.sub.Unsubscribe()
-	if err == nil || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
-		return nil // gone, or gone with its connection
-	}
-	return fmt.Errorf("callout: end the subscription: %w", err)
-}
-
-// finish takes all places: then nobody works any more. When ctx ends first, the work
-// is cancelled.
-func (e *Engine) finish(ctx context.Context) error {
-	var err error
-	for range cap(e.places) {
-		select {
-		case e.places <- struct{}{}:
-			continue
-		default:
-		}
-		select {
-		case e.places <- struct{}{}:
-		case <-ctx.Done():
-			e.cancel()
-			e.places <- struct{}{}
-			err = fmt.Errorf("callout: logins were given up: %w", ctx.Err())
-		}
-	}
-	return err
 }

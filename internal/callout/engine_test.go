@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/fault"
@@ -83,7 +84,7 @@ func mustReport(t *testing.T, nc *nats.Conn, refused <-chan string, kind, subjec
 func TestAGrantOfNothingAllowsNothing(t *testing.T) {
 	h := newHall(t)
 	h.run(h.config(func(context.Context, *callout.Request) (*callout.Grant, error) {
-		return &callout.Grant{Account: h.Keys().Rooms, Signer: h.Keys().RoomsSigner, Name: "nobody"}, nil
+		return &callout.Grant{Account: h.Keys().Rooms, Signer: h.Keys().RoomsSigner, Name: "nobody", Expires: time.Now().Add(time.Hour)}, nil
 	}))
 	nc, err := h.dial(nats.UserInfo("x", ""))
 	if err != nil {
@@ -127,6 +128,8 @@ func TestWhatAnAuthorizerGetsWrongRefusesTheLogin(t *testing.T) {
 		"expired":          func() (*callout.Grant, error) { g := good(); g.Expires = time.Now(); return g, nil },
 		"foreign signer":   func() (*callout.Grant, error) { g := good(); g.Signer = keys.HubSigner; return g, nil },
 		"forbidden target": func() (*callout.Grant, error) { g := good(); g.Account = keys.System; return g, nil },
+		"key that panics":  func() (*callout.Grant, error) { g := good(); g.Signer = (*panicking)(nil); return g, nil },
+		"key not to hash":  func() (*callout.Grant, error) { g := good(); g.Signer = unhashable{}; return g, nil },
 		"user key signs":   func() (*callout.Grant, error) { g := good(); g.Signer = newDevice(t).pair; return g, nil },
 		"too large": func() (*callout.Grant, error) {
 			g := good()
@@ -148,6 +151,15 @@ func TestWhatAnAuthorizerGetsWrongRefusesTheLogin(t *testing.T) {
 		}
 	}
 }
+
+// panicking and unhashable are key pairs as no library makes them.
+type (
+	panicking  struct{ nkeys.KeyPair }
+	unhashable struct {
+		nkeys.KeyPair
+		_ []byte
+	}
+)
 
 func TestEnginesOfAQueueGroupShareTheLogins(t *testing.T) {
 	h := newHall(t)
@@ -211,12 +223,12 @@ func TestASlowLoginStallsNoOther(t *testing.T) {
 	}
 }
 
-func TestWorkIsBoundedAndLateRequestsAreDropped(t *testing.T) {
+func TestWorkIsBoundedAndWhatIsNotDecidedInTimeIsRefusedInTime(t *testing.T) {
+	t.Parallel()    // it waits most of the time
 	h := newHall(t) // the server waits four seconds
 	var decisions journal
-	var working, most, asked atomic.Int32
+	var working, most atomic.Int32
 	config := h.config(func(ctx context.Context, _ *callout.Request) (*callout.Grant, error) {
-		asked.Add(1)
 		if now := working.Add(1); now > most.Load() {
 			most.Store(now)
 		}
@@ -226,7 +238,7 @@ func TestWorkIsBoundedAndLateRequestsAreDropped(t *testing.T) {
 			t.Errorf("deadline in %s, %t", left, ok)
 		}
 		<-ctx.Done()
-		return h.grant(newDevice(t).public), nil
+		return nil, ctx.Err()
 	})
 	config.InFlight = 2
 	config.Decided = decisions.add
@@ -235,20 +247,37 @@ func TestWorkIsBoundedAndLateRequestsAreDropped(t *testing.T) {
 	const logins = 6
 	for range logins {
 		clients.Go(func() {
-			if _, err := h.dial(nats.UserInfo("x", "")); err == nil {
-				t.Error("a login was let in after its deadline")
+			if _, err := h.dial(nats.UserInfo("x", "")); !errors.Is(err, nats.ErrAuthorization) {
+				t.Errorf("%v, want a refusal in place of silence", err)
 			}
 		})
 	}
 	clients.Wait()
 	decisions.await(t, func(callout.Decision) bool { return len(decisions.list()) == logins })
+	outcomes := make(map[callout.Outcome]int)
 	for _, d := range decisions.list() {
-		if d.Allowed || !strings.Contains(d.Reason, "too late") {
-			t.Errorf("decision %+v", d)
-		}
+		outcomes[d.Outcome]++
 	}
-	if most.Load() > 2 || asked.Load() == logins {
-		t.Errorf("%d at a time, %d of %d asked: want at most 2 at a time, and the late dropped", most.Load(), asked.Load(), logins)
+	if most.Load() > 2 || outcomes[callout.Late] < 2 || outcomes[callout.Late]+outcomes[callout.Shed] != logins {
+		t.Errorf("%d at a time, %v; want at most 2 at a time, the others shed", most.Load(), outcomes)
+	}
+}
+
+func TestAGrantThatComesTooLateIsNone(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	h := newHall(t)
+	var decisions journal
+	config := h.config(func(_ context.Context, r *callout.Request) (*callout.Grant, error) {
+		time.Sleep(time.Until(r.Expires))
+		return h.grant(newDevice(t).public), nil
+	})
+	config.Decided = decisions.add
+	h.run(config)
+	if _, err := h.dial(nats.UserInfo("x", "")); err == nil {
+		t.Error("a login was let in after its deadline")
+	}
+	if d := decisions.await(t, func(callout.Decision) bool { return true }); d.Allowed || d.Outcome != callout.Late {
+		t.Errorf("decision %+v", d)
 	}
 }
 
@@ -283,6 +312,7 @@ func TestCloseAnswersWhatWasHeard(t *testing.T) {
 }
 
 func TestCloseGivesUpWhenItsTimeEnds(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := newHall(t)
 	heard := make(chan struct{})
 	engine, err := callout.Start(h.config(func(ctx context.Context, _ *callout.Request) (*callout.Grant, error) {
@@ -405,6 +435,7 @@ func TestADecidedHookThatPanicsHarmsNoLogin(t *testing.T) {
 }
 
 func TestAGrantEndsTheConnectionWhenItExpires(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := newHall(t)
 	h.run(h.config(func(_ context.Context, r *callout.Request) (*callout.Grant, error) {
 		g := h.grant(newDevice(t).public, "kitchen")

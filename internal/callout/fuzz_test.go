@@ -28,6 +28,7 @@ const (
 // fuzzHall is both ends of a callout without a server in between.
 type fuzzHall struct {
 	respondent respondent
+	backends   []Backend
 	server     nkeys.KeyPair
 	serverKey  string
 	serverX    nkeys.KeyPair
@@ -51,22 +52,41 @@ func newFuzzHall(t testing.TB) *fuzzHall {
 	h.server, h.serverKey = pair(nkeys.CreateServer)
 	h.serverX, h.serverXKey = pair(nkeys.CreateCurveKeys)
 	h.calloutX = xkeyPublic
-	h.respondent = respondent{
-		account: authKey, issuer: auth, issuerKey: authKey, xkey: xkey, maxAnswer: 1 << 20,
-		logger: slog.New(slog.DiscardHandler),
-		backends: []Backend{Only("fuzz", func(_ context.Context, r *Request) (*Grant, error) {
-			g := &Grant{Account: targetKey, Signer: target, Name: r.User}
-			if r.Client.Name != "" {
-				g.Tags = []string{r.Client.Name}
-			}
-			g.Subscribe.Allow = strings.Split(r.User, ",")
-			if r.VerifySignature(r.User) == nil {
-				return nil, errors.New("a signature nobody made")
-			}
-			return g, nil
-		})},
+	boxes, err := newBoxes(xkey)
+	if err != nil {
+		t.Fatal(err)
 	}
+	issuer, err := newSigner(auth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.respondent = respondent{
+		account: authKey, issuer: issuer, boxes: boxes, signers: newSigners(), maxAnswer: 1 << 20,
+		checkServer: func(s Server) error { return CheckServerVersion(s.Version) },
+		replays:     newReplays(), throttle: newThrottle(Throttle{}.withDefaults()),
+		logger: slog.New(slog.DiscardHandler),
+	}
+	h.backends = []Backend{Only("fuzz", func(_ context.Context, r *Request) (*Grant, error) {
+		g := &Grant{Account: targetKey, Signer: target, Name: r.User, Expires: time.Now().Add(time.Hour)}
+		if r.Client.Name != "" {
+			g.Tags = []string{r.Client.Name}
+		}
+		g.Subscribe.Allow = strings.Split(r.User, ",")
+		if r.VerifySignature(r.User) == nil {
+			return nil, errors.New("a signature nobody made")
+		}
+		return g, nil
+	})}
 	return h
+}
+
+// answer takes a request from its bytes to the bytes of the answer.
+func (h *fuzzHall) answer(header nats.Header, data []byte) answer {
+	l, err := h.respondent.receive(h.backends, header, data)
+	if err != nil {
+		return h.respondent.refuse(l, err)
+	}
+	return h.respondent.decide(context.Background(), l)
 }
 
 // message makes what the engine hears.
@@ -104,11 +124,21 @@ func (h *fuzzHall) sign(t testing.TB, data []byte) []byte {
 	claims.Audience = requestAudience
 	claims.Expires = time.Now().Add(time.Hour).Unix()
 	claims.Server.ID, claims.Server.XKey = h.serverKey, h.serverXKey
+	claims.UserNkey = newUserKey(t) // a server makes one for each request
 	token, err := claims.Encode(h.server)
 	if err != nil {
 		t.Skip("not encodable")
 	}
 	return []byte(token)
+}
+
+func newUserKey(t testing.TB) string {
+	t.Helper()
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publicOf(t, pair)
 }
 
 // checkAnswer reads an answer as the server does.
@@ -197,15 +227,28 @@ func TestARecordedRequestIsAnswered(t *testing.T) {
 	allowed := map[string]bool{"password": true} // the toy authorizer makes a subject of the user field
 	for name, token := range recordedRequests(t) {
 		header, data := h.message(t, asClaims, claimsOf(t, token))
-		a := h.respondent.answer(context.Background(), header, data)
+		a := h.answer(header, data)
 		h.checkAnswer(t, a)
 		if a.Decision.Allowed != allowed[name] || a.Decision.UserKey == "" {
 			t.Errorf("%s: decision %+v", name, a.Decision)
 		}
 		// As recorded, it is for another account.
 		header, data = h.message(t, asToken, []byte(token))
-		if a := h.respondent.answer(context.Background(), header, data); a.Decision.Allowed || a.Decision.UserKey != "" {
+		if a := h.answer(header, data); a.Decision.Allowed || a.Decision.UserKey != "" {
 			t.Errorf("%s: replayed to another callout: %+v", name, a.Decision)
+		}
+	}
+}
+
+// TestAHugeRequestIsNotOpened: it is a good one but for its size.
+func TestAHugeRequestIsNotOpened(t *testing.T) {
+	h := newFuzzHall(t)
+	for size, want := range map[int]Outcome{maxRequest / 3: Failed, maxRequest: Malformed} { // the first has no name to grant
+		header, data := h.message(t, asClaims, []byte(`{"server_id":{"version":"2.15.2"},"client_info":{"kind":"Client"},"connect_opts":{"pass":"`+
+			strings.Repeat("x", size*3/4)+`"}}`))
+		a := h.answer(header, data)
+		if a.Decision.Outcome != want || errors.Is(a.Err, errTooLarge) != (want == Malformed) {
+			t.Errorf("a request of %d bytes: %+v, %v", len(data), a.Decision, a.Err)
 		}
 	}
 }
@@ -225,6 +268,10 @@ func FuzzRequest(f *testing.F) {
 	f.Add(uint8(asHeader), []byte(strings.Repeat("X", 200)))
 	f.Fuzz(func(t *testing.T, way uint8, data []byte) {
 		header, message := h.message(t, way, data)
-		h.checkAnswer(t, h.respondent.answer(context.Background(), header, message))
+		a := h.answer(header, message)
+		h.checkAnswer(t, a)
+		if again := h.answer(header, message); again.Decision.Allowed || a.Decision.Allowed && len(again.Data) > 0 {
+			t.Fatalf("answered twice: %+v", again.Decision)
+		}
 	})
 }

@@ -49,7 +49,7 @@ type Grant struct {
 	// may subscribe there hears the answers to everybody who is as careless.
 	SharedInbox bool
 
-	Expires time.Time // when the server closes the connection; zero: not by itself
+	Expires time.Time // when the server closes the connection; required
 	Tags    []string  // NATS lower-cases them
 
 	// Limits; 0: as the account. nats-server 2.15.2 does not look at them: for limits that
@@ -72,14 +72,10 @@ type Responses struct {
 }
 
 // userClaims turns a grant into the user JWT's claims for one connection, or says what
-// is wrong with it.
-func (g *Grant) userClaims(userKey string, now time.Time) (*jwt.UserClaims, error) {
+// is wrong with it. signer is the public key of its Signer.
+func (g *Grant) userClaims(userKey, signer string, now time.Time) (*jwt.UserClaims, error) {
 	if err := g.check(now); err != nil {
 		return nil, err
-	}
-	signer, err := g.Signer.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("public key of the signer: %w", err)
 	}
 	claims := jwt.NewUserClaims(userKey)
 	claims.Name = g.Name
@@ -87,9 +83,7 @@ func (g *Grant) userClaims(userKey string, now time.Time) (*jwt.UserClaims, erro
 	if signer != g.Account {
 		claims.IssuerAccount = g.Account
 	}
-	if !g.Expires.IsZero() {
-		claims.Expires = g.Expires.Unix()
-	}
+	claims.Expires = g.Expires.Unix()
 	if g.MaxPayload > 0 {
 		claims.Limits.Payload = g.MaxPayload
 	}
@@ -147,15 +141,18 @@ func (g *Grant) check(now time.Time) error {
 			return fmt.Errorf("private inbox %q of the grant", g.Inbox)
 		}
 	}
-	if err := checkText(g.Name); err != nil {
+	if err := CheckText(g.Name); err != nil {
 		return fmt.Errorf("name of the grant: %w", err)
 	}
 	for _, tag := range g.Tags {
-		if err := checkText(tag); err != nil {
+		if err := CheckText(tag); err != nil {
 			return fmt.Errorf("tag of the grant: %w", err)
 		}
 	}
-	if !g.Expires.IsZero() && g.Expires.Unix() <= now.Unix() {
+	if g.Expires.IsZero() {
+		return errors.New("grant without an end")
+	}
+	if g.Expires.Unix() <= now.Unix() {
 		return fmt.Errorf("grant expired at %s", g.Expires.UTC().Format(time.RFC3339))
 	}
 	if g.MaxPayload < 0 || g.MaxSubscriptions < 0 || g.Responses.Max < 0 || g.Responses.Within < 0 {
@@ -166,7 +163,7 @@ func (g *Grant) check(now time.Time) error {
 	}
 	for _, list := range [][]string{g.Publish.Allow, g.Publish.Deny, g.Subscribe.Allow, g.Subscribe.Deny} {
 		for _, subject := range list {
-			if err := checkSubject(subject); err != nil {
+			if err := CheckSubject(subject); err != nil {
 				return fmt.Errorf("subject %q of the grant: %w", subject, err)
 			}
 		}
@@ -185,7 +182,7 @@ func (g *Grant) checkScoped() error {
 	if g.Responses != (Responses{}) || g.Inbox != "" || g.SharedInbox || g.MaxPayload != 0 || g.MaxSubscriptions != 0 {
 		return errors.New("grant with rights beside those of its signing key's scope")
 	}
-	if err := CheckToken(g.Name); err != nil {
+	if err := checkWord(g.Name); err != nil {
 		return fmt.Errorf("name %q of the grant: %w", g.Name, err)
 	}
 	for _, tag := range g.Tags {
@@ -193,14 +190,23 @@ func (g *Grant) checkScoped() error {
 		if !found {
 			value = name
 		}
-		if err := CheckToken(value); err != nil {
+		if err := checkWord(value); err != nil {
 			return fmt.Errorf("tag %q of the grant: %w", tag, err)
 		}
-		if strings.ToLower(tag) != tag {
-			return fmt.Errorf("tag %q of the grant: NATS would put it into lower case", tag)
+		if strings.ToLower(strings.TrimSpace(tag)) != tag {
+			return fmt.Errorf("tag %q of the grant: NATS would put it into lower case without spaces around", tag)
 		}
 	}
 	return nil
+}
+
+// checkWord takes what may fill a place in a template: a token that is no place itself, since
+// a server fills in one after the other.
+func checkWord(word string) error {
+	if strings.Contains(word, "{{") || strings.Contains(word, "}}") {
+		return errors.New("template within a token")
+	}
+	return CheckToken(word)
 }
 
 // CheckToken takes a text that may become one token of a subject and means nothing
@@ -225,9 +231,9 @@ func CheckToken(token string) error {
 	}
 }
 
-// checkSubject takes subjects whose meaning no one can mistake: plain tokens, and
+// CheckSubject takes subjects whose meaning no one can mistake: plain tokens, and
 // wildcards as whole tokens, ">" only as the last.
-func checkSubject(subject string) error {
+func CheckSubject(subject string) error {
 	if len(subject) > maxSubject {
 		return errors.New("too long")
 	}
@@ -245,8 +251,8 @@ func checkSubject(subject string) error {
 
 func notVisible(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
 
-// checkText takes names that are safe to show on one line.
-func checkText(text string) error {
+// CheckText takes names that are safe to show on one line.
+func CheckText(text string) error {
 	switch {
 	case text == "":
 		return errors.New("empty")

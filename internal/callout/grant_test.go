@@ -29,7 +29,7 @@ func testGrant(t testing.TB) (*Grant, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Grant{Account: publicOf(t, account), Signer: signer, Name: "ada"}, publicOf(t, user)
+	return &Grant{Account: publicOf(t, account), Signer: signer, Name: "ada", Expires: testNow.Add(time.Hour)}, publicOf(t, user)
 }
 
 func publicOf(t testing.TB, pair nkeys.KeyPair) string {
@@ -71,7 +71,7 @@ func TestPermissionsAreSpelledOut(t *testing.T) {
 	} {
 		g, user := testGrant(t)
 		c.change(g)
-		claims, err := g.userClaims(user, testNow)
+		claims, err := g.userClaims(user, publicOf(t, g.Signer), testNow)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -87,7 +87,7 @@ func TestClaimsCarryTheGrant(t *testing.T) {
 	g, user := testGrant(t)
 	g.Tags, g.MaxPayload, g.MaxSubscriptions = []string{"Device:Phone"}, 1000, 7
 	g.Expires = testNow.Add(time.Hour)
-	claims, err := g.userClaims(user, testNow)
+	claims, err := g.userClaims(user, publicOf(t, g.Signer), testNow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +96,8 @@ func TestClaimsCarryTheGrant(t *testing.T) {
 		t.Errorf("claims %+v", claims)
 	}
 	g.Account = publicOf(t, g.Signer) // the identity signs: no issuer account
-	g.Expires, g.MaxPayload = time.Time{}, 0
-	if claims, err = g.userClaims(user, testNow); err != nil || claims.IssuerAccount != "" || claims.Expires != 0 || claims.Limits.Payload != jwt.NoLimit {
+	g.MaxPayload = 0
+	if claims, err = g.userClaims(user, publicOf(t, g.Signer), testNow); err != nil || claims.IssuerAccount != "" || claims.Limits.Payload != jwt.NoLimit {
 		t.Errorf("claims %+v, %v", claims, err)
 	}
 }
@@ -115,13 +115,14 @@ func TestAGrantThatIsUnclearIsNone(t *testing.T) {
 		"negative responses":      func(g *Grant) { g.Responses.Max = -1 },
 		"responses for ever":      func(g *Grant) { g.Responses.Max = 1 },
 		"expired this second":     func(g *Grant) { g.Expires = testNow },
+		"without an end":          func(g *Grant) { g.Expires = time.Time{} },
 		"bad publish deny":        func(g *Grant) { g.Publish.Deny = []string{"a..b"} },
 		"bad subscribe deny":      func(g *Grant) { g.Subscribe.Deny = []string{"a b"} },
 		"queue in a subscribe":    func(g *Grant) { g.Subscribe.Allow = []string{"a.b q"} },
 	} {
 		g, user := testGrant(t)
 		spoil(g)
-		if _, err := g.userClaims(user, testNow); err == nil {
+		if _, err := g.userClaims(user, publicOf(t, g.Signer), testNow); err == nil {
 			t.Errorf("%s: granted", name)
 		}
 	}
@@ -134,7 +135,7 @@ func TestSubjectsAreClearOrRefused(t *testing.T) {
 		"a b": false, "a\tb": false, "a\nb": false, "a\x00b": false, "a\u2028b": false, "a\u00a0b": false, "a\xff": false, "a\u200bb": false,
 		strings.Repeat("a", 256): false,
 	} {
-		if err := checkSubject(subject); (err == nil) != want {
+		if err := CheckSubject(subject); (err == nil) != want {
 			t.Errorf("%q: %v, want good %t", subject, err, want)
 		}
 	}
@@ -151,7 +152,7 @@ func TestATokenNeverWidensASubject(t *testing.T) {
 		if subject.HasWildCards() || strings.Count(string(subject), ".") != 2 || strings.ContainsAny(token, " \t\r\n") {
 			t.Fatalf("%q is not one literal token", token)
 		}
-		if err := checkSubject(string(subject)); err != nil {
+		if err := CheckSubject(string(subject)); err != nil {
 			t.Fatalf("%q: %v", subject, err)
 		}
 	})

@@ -283,7 +283,7 @@ func (f forger) token(t *testing.T, change func(*jwt.AuthorizationRequestClaims)
 	claims := jwt.NewAuthorizationRequestClaims(f.h.Keys().Auth)
 	claims.Audience = "nats-authorization-request"
 	claims.UserNkey = newDevice(t).public
-	claims.Server = jwt.ServerID{ID: f.server.public, XKey: f.xkey.public}
+	claims.Server = jwt.ServerID{ID: f.server.public, XKey: f.xkey.public, Version: "2.15.2"}
 	claims.ClientInformation = jwt.ClientInformation{Name: "forged", Kind: "Client"}
 	claims.Expires = time.Now().Add(time.Minute).Unix()
 	if change != nil {

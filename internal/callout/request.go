@@ -15,6 +15,10 @@ const (
 	requestAudience = "nats-authorization-request"
 	xkeyHeader      = "Nats-Server-Xkey"
 
+	// maxRequest bounds what is decrypted, in bytes. A CONNECT has 4 KiB unless a server is
+	// told otherwise, and certificates come to it: the jwt library reads no more.
+	maxRequest = jwt.MaxTokenSize
+
 	// clientKind is a login of a client, as against one of a leaf node.
 	clientKind = "Client"
 )
@@ -72,21 +76,24 @@ var (
 	errNotSigned  = errors.New("the request is not signed by a server")
 	errNotOurs    = errors.New("the request is for another account")
 	errIncomplete = errors.New("the request lacks what an answer needs")
+	errTooLarge   = errors.New("the request is larger than any server's")
 	errKind       = errors.New("only clients may log in, not leaf nodes")
 )
 
 // openRequest decrypts and checks a request to the callout of an account.
-func openRequest(xkey nkeys.KeyPair, account string, header nats.Header, data []byte) (*Request, error) {
+func openRequest(boxes *boxes, account string, header nats.Header, data []byte) (*Request, error) {
+	if len(data) > maxRequest {
+		return nil, errTooLarge
+	}
 	senders := header[xkeyHeader]
-	// The key is checked before it is used: nkeys expects a key's length of it.
 	if len(senders) != 1 || !isKey(nkeys.PrefixByteCurve, senders[0]) {
 		return nil, errNotSealed
 	}
-	token, err := xkey.Open(data, senders[0])
+	token, err := boxes.open(data, senders[0])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotSealed, err)
 	}
-	claims, err := jwt.DecodeAuthorizationRequestClaims(string(token))
+	claims, err := readToken(string(token))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotSigned, err)
 	}

@@ -39,22 +39,32 @@ type natsContext struct {
 
 func (p *program) creds() *cobra.Command {
 	var contextName, out string
+	var again bool
+	expires := life(client.MaxDeviceLife)
 	c := &cobra.Command{
-		Use:   "creds DEVICE [--context NAME] [--out FILE]",
+		Use:   "creds DEVICE [--context NAME] [--out FILE] [--expires LIFE] [--again]",
 		Short: "Make a device for the nats command line and other NATS programs",
 		Long: "Add a device of this name and write its creds file, with which any NATS program logs\n" +
 			"in to your own account. Such a program must use the inbox prefix that is printed;\n" +
 			"--context writes a context for the nats command line that does.\n" +
-			"keyhall device revoke ends the device.",
+			"keyhall device revoke ends the device.\n\n" +
+			"--again gives a device that you have new creds with another key, and revokes the old\n" +
+			"ones first: whoever is connected with them is put out, and not let in again.",
 		Example: "  keyhall creds laptop-nats --context hall\n" +
-			"  nats --context hall req hub.stats.get '{}'",
+			"  nats --context hall req hub.stats.get '{}'\n" +
+			"  keyhall creds laptop-nats --again --expires 1d",
 		Args: needs("DEVICE"),
 	}
 	c.Flags().StringVar(&contextName, "context", "", "also write a nats context of this name")
 	c.Flags().StringVar(&out, "out", "", "the creds file (default creds/DEVICE.creds in your profile)")
+	c.Flags().BoolVar(&again, "again", false, "revoke the creds that this device has, and make it new ones")
+	c.Flags().Var(&expires, "expires", "how long they are good")
 	_ = c.MarkFlagFilename("out")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		made, err := p.makeCreds(cmd.Context(), args[0], contextName, out)
+		if time.Duration(expires) > client.MaxDeviceLife {
+			return wrong(cmd, "--expires is a year at most")
+		}
+		made, err := p.makeCreds(cmd.Context(), args[0], contextName, out, time.Duration(expires), again)
 		if err != nil {
 			return err
 		}
@@ -68,6 +78,7 @@ func (p *program) creds() *cobra.Command {
 		}
 		p.out.line("server        %s", made.URL)
 		p.out.line("inbox prefix  %s", made.InboxPrefix)
+		p.out.line("good until    %s", moment(made.Expires))
 		return nil
 	}
 	return c
@@ -75,34 +86,49 @@ func (p *program) creds() *cobra.Command {
 
 // makeCreds takes the places of its files first: a device whose seed could not be written
 // would be of no use to anybody.
-func (p *program) makeCreds(ctx context.Context, device, contextName, out string) (*madeCreds, error) {
+func (p *program) makeCreds(ctx context.Context, device, contextName, out string, life time.Duration, again bool) (*madeCreds, error) {
 	profile, err := p.profile()
 	if err != nil {
 		return nil, err
 	}
-	made, err := planCreds(profile, device, contextName, out)
+	made, err := planCreds(profile, device, contextName, out, again)
 	if err != nil {
 		return nil, err
 	}
-	file, err := newPrivateFile(made.Creds)
+	path := made.Creds
+	if again {
+		path += ".new" // the old ones stand there, and perhaps what an earlier try has left
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	file, err := newPrivateFile(path)
 	if err != nil {
 		return nil, err
 	}
-	content, err := p.addDevice(ctx, profile, made)
+	content, err := p.addDevice(ctx, profile, made, life, again)
 	if err == nil {
 		_, err = file.Write(content)
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(made.Creds))
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil && again {
+		err = os.Rename(path, made.Creds)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(path))
 	}
 	if made.Context == "" {
 		return made, nil
+	}
+	if again { // the inbox prefix in it is another now
+		if err := os.Remove(made.Context); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
 	return made, writeContext(made, profile.Settings.Handle+" on the Keyhall hub "+profile.Settings.URL)
 }
 
 // planCreds checks names and places before anything is made.
-func planCreds(profile *client.Profile, device, contextName, out string) (*madeCreds, error) {
+func planCreds(profile *client.Profile, device, contextName, out string, again bool) (*madeCreds, error) {
 	name, err := trust.Name(device)
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "the device name %q is %w", device, err)
@@ -130,7 +156,7 @@ func planCreds(profile *client.Profile, device, contextName, out string) (*madeC
 		return nil, err
 	}
 	made.Context = filepath.Join(dir, "context", contextName+".json")
-	if _, err := os.Lstat(made.Context); err == nil {
+	if _, err := os.Lstat(made.Context); err == nil && !again {
 		return nil, fault.New(fault.Taken, "the nats context %s exists already; choose another name", made.Context)
 	}
 	return made, nil
@@ -149,13 +175,17 @@ func natsConfig() (string, error) {
 }
 
 // addDevice adds the device and gives the content of its creds file.
-func (p *program) addDevice(ctx context.Context, profile *client.Profile, made *madeCreds) ([]byte, error) {
+func (p *program) addDevice(ctx context.Context, profile *client.Profile, made *madeCreds, life time.Duration, again bool) ([]byte, error) {
 	c, err := client.Connect(ctx, profile)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	token, key, err := c.AddDevice(ctx, made.Device)
+	add := c.AddDeviceFor
+	if again {
+		add = c.ReissueDevice
+	}
+	token, key, err := add(ctx, made.Device, life)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/hubtest"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // object is a line of JSON output.
@@ -157,6 +158,59 @@ func TestCredsAreForTheirOwnerAlone(t *testing.T) {
 	}
 	if devices := objects(t, home, "device", "list"); len(devices) != 2 {
 		t.Errorf("devices: %v", devices)
+	}
+}
+
+// TestReissuedCredsEndTheOldOnes: whoever has the old creds is put out and not let in again,
+// whatever is done with the file.
+func TestReissuedCredsEndTheOldOnes(t *testing.T) {
+	hall := hubtest.Start(t)
+	home := hall.Join("alice").Profile.Dir()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	if got := run(t, home, "creds", "console", "--again"); got.status != exitFailed || !strings.Contains(got.err, "no device called console") {
+		t.Errorf("creds of no device: %+v", got)
+	}
+	old := objects(t, home, "creds", "console", "--context", "hall")[0]
+	stolen := filepath.Join(t.TempDir(), "stolen.creds")
+	content, err := os.ReadFile(old["creds"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, stolen, string(content))
+	login := func(creds string, made object) (*nats.Conn, error) {
+		return nats.Connect(made["url"].(string), nats.UserCredentials(creds), nats.CustomInboxPrefix(made["inbox_prefix"].(string)), nats.NoReconnect())
+	}
+	live, err := login(stolen, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+
+	made := objects(t, home, "creds", "console", "--again", "--context", "hall", "--expires", "1h")[0]
+	if made["creds"] != old["creds"] || made["inbox_prefix"] == old["inbox_prefix"] || made["expires"].(string) >= old["expires"].(string) {
+		t.Errorf("%v, and then %v", old, made)
+	}
+	natstest.Eventually(t, "the live connection is closed", live.IsClosed)
+	if nc, err := login(stolen, old); err == nil {
+		nc.Close()
+		t.Error("the old creds are let in")
+	}
+	nc, err := login(made["creds"].(string), made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if answer, err := nc.Request("hub.stats.get", []byte("{}"), hubtest.Patience); err != nil || !json.Valid(answer.Data) {
+		t.Errorf("the new creds: %v, %v", answer, err)
+	}
+	if devices := objects(t, home, "device", "list"); len(devices) != 3 || devices[1]["revoked"] != true || devices[2]["revoked"] != false {
+		t.Errorf("devices: %v", devices)
+	}
+	if got := run(t, home, "creds", "other", "--expires", "2y"); got.status != exitUsage {
+		t.Errorf("two years: %+v", got)
+	}
+	if got := run(t, home, "creds", "other", "--expires", "400d"); got.status != exitUsage {
+		t.Errorf("400 days: %+v", got)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	groupShare = "share"
 	groupRooms = "rooms"
 	groupEvent = "event"
+	groupNATS  = "nats"
 )
 
 func (p *program) root() *cobra.Command {
@@ -57,6 +58,7 @@ func (p *program) root() *cobra.Command {
 		&cobra.Group{ID: groupShare, Title: "Sharing folders:"},
 		&cobra.Group{ID: groupRooms, Title: "Talking in rooms:"},
 		&cobra.Group{ID: groupEvent, Title: "Signed events, on any NATS server:"},
+		&cobra.Group{ID: groupNATS, Title: "Logins, on NATS servers of your own:"},
 		&cobra.Group{ID: groupHub, Title: "The hub and this program:"},
 	)
 	root.DisableFlagsInUseLine = true
@@ -65,7 +67,8 @@ func (p *program) root() *cobra.Command {
 		p.inbox(), p.accept(), p.decline(), p.ls(), p.get())
 	p.add(root, groupRooms, p.room(), p.say(), p.history(), p.chat())
 	p.add(root, groupEvent, p.event())
-	p.add(root, groupHub, p.up(), p.backup(), p.restore(), p.ledger(), p.stats(), p.doctor(), p.version())
+	p.add(root, groupNATS, p.callout())
+	p.add(root, groupHub, p.up(), p.backup(), p.restore(), p.ledger(), p.audit(), p.stats(), p.doctor(), p.version())
 	return root
 }
 

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/hub"
@@ -26,6 +28,7 @@ type upReady struct {
 func (p *program) up() *cobra.Command {
 	var options hub.Options
 	var attach hub.Attach
+	var auditAge life
 	var level string
 	var proxies []string
 	c := &cobra.Command{
@@ -46,6 +49,9 @@ func (p *program) up() *cobra.Command {
 	flags.StringVar(&attach.URL, "attach", "", "use the NATS system at this URL instead of the embedded server")
 	flags.StringVar(&attach.Creds, "creds", "", "with --attach: the file that opens that system to the hub")
 	flags.StringArrayVar(&proxies, "trust-proxy", nil, "network of a web server in front, whose word on addresses is taken (again for more)")
+	flags.StringVar(&options.Audit.Metrics, "metrics", "", "serve Prometheus metrics of logins at this address, to whoever reaches it: 127.0.0.1:9090")
+	flags.Var(&auditAge, "audit-age", "how long the audit of logins is kept (default 90d)")
+	flags.Int64Var(&options.Audit.MaxBytes, "audit-bytes", audit.DefaultMaxBytes, "how large the audit of logins may become")
 	flags.StringVar(&level, "log-level", "warn", "what to log on standard error: debug, info, warn or error")
 	_ = c.MarkFlagDirname("data")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -59,6 +65,10 @@ func (p *program) up() *cobra.Command {
 		if options.TrustProxy, err = httpd.ParseProxies(proxies); err != nil {
 			return wrong(cmd, "%s", err)
 		}
+		if options.Audit.MaxBytes < 1<<20 {
+			return wrong(cmd, "--audit-bytes is a number of bytes from %d", 1<<20)
+		}
+		options.Audit.MaxAge = time.Duration(auditAge)
 		if attach.URL != "" {
 			options.Attach = &attach
 		}

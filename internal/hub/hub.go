@@ -45,6 +45,7 @@ type Options struct {
 	Replicas int // copies of streams; 1 if 0
 	// TrustProxy are the web servers in front of the HTTP origin that say where requests come from.
 	TrustProxy httpd.Proxies
+	Audit      Audit
 	// SessionLife is how long a connection to ROOMS lives before its rights are judged anew,
 	// in whole seconds; sessions.Life, which is the most there may be, if 0.
 	SessionLife time.Duration
@@ -58,6 +59,7 @@ type Hub struct {
 	keys    *natsd.Keys
 	http    *httpd.Server
 	invite  string
+	metrics string
 	origin  *callout.Origin // tells the callout where the WebSockets of http come from
 
 	cancel  context.CancelFunc

@@ -13,7 +13,9 @@ import (
 	"keyhall.dev/keyhall/internal/admission"
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/callout"
+	"keyhall.dev/keyhall/internal/callout/backend/invites"
 	"keyhall.dev/keyhall/internal/callout/backend/members"
+	"keyhall.dev/keyhall/internal/callout/backend/returners"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/people"
@@ -37,6 +39,7 @@ type services struct {
 	sessions  *sessions.Registry
 	admission *admission.Service
 	recovery  *recovery.Store
+	watch     *watch
 }
 
 // startSigner starts the account signer, which alone gets the operator's signing key and
@@ -55,7 +58,7 @@ func (h *Hub) startSigner(running context.Context) error {
 		return err
 	}
 	signer := &accounts.Signer{
-		OperatorJWT: h.keys.OperatorJWT, Key: key, HubAccount: h.keys.Hub, Log: h.options.Logger,
+		OperatorJWT: h.keys.OperatorJWT, Key: key, HubAccount: h.keys.Hub, Rooms: h.keys.Rooms, Log: h.options.Logger,
 	}
 	ready := make(chan struct{})
 	failed := make(chan error, 1)
@@ -99,6 +102,10 @@ func (h *Hub) openServices(ctx context.Context, nc *nats.Conn, identity *trust.H
 	if s.recovery, err = recovery.OpenStore(ctx, nc, h.options.Replicas); err != nil {
 		return nil, err
 	}
+	if s.watch, err = h.startWatch(ctx, nc); err != nil {
+		return nil, err
+	}
+	s.sessions.Closed = s.watch.closed
 	s.admission = admission.New(identity, s.ledger)
 	return s, nil
 }
@@ -139,6 +146,10 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 	add(roomsService.Serve(running, nc, log))
 	add((&recovery.Service{Hub: s.identity, People: s.people, Store: s.recovery}).Serve(running, nc, log))
 	add(serveUpkeep(running, nc, projections, log))
+	add((&explainer{people: s.people, rooms: s.rooms, backends: h.backends(s)}).serve(running, nc, log))
+	sessionsService := &connections{people: s.people, sessions: s.sessions, kick: kick}
+	add(sessionsService.follow(running, nc, log))
+	add(sessionsService.serve(running, nc, log))
 	add(serveStats(running, nc, s.people, s.shares, s.rooms, log))
 	var drained sync.Once
 	h.closers = append(h.closers, func() error {
@@ -168,6 +179,20 @@ func (s *services) settled(ctx context.Context, entry ledger.Entry) error {
 	return s.people.Settle(ctx, entry.Event.Author.Text(trust.Account), entry.Seq)
 }
 
+// backends decide the logins that come through the callout. In HUB, where the hub's own
+// services are, they hold signing keys for guests alone.
+func (h *Hub) backends(s *services) []callout.Backend {
+	k := h.keys
+	return []callout.Backend{
+		&members.Backend{
+			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Life: h.options.SessionLife,
+			Account: callout.Account{Name: "ROOMS", ID: k.Rooms, Signer: k.RoomsSigner},
+		},
+		&invites.Backend{People: s.people, Account: callout.Account{Name: "HUB", ID: k.Hub, Signer: k.NewcomerSigner, Scoped: true}},
+		&returners.Backend{Recovery: s.recovery, Account: callout.Account{Name: "HUB", ID: k.Hub, Signer: k.ReturnerSigner, Scoped: true}},
+	}
+}
+
 func (h *Hub) startCallout(s *services) error {
 	nc, err := h.connect(h.keys.CalloutUser)
 	if err != nil {
@@ -175,14 +200,13 @@ func (h *Hub) startCallout(s *services) error {
 	}
 	engine, err := callout.Start(callout.Config{
 		Conn: nc, Account: h.keys.Auth, Issuer: h.keys.AuthSigner, XKey: h.keys.CalloutXKey, Logger: h.options.Logger, Origin: h.origin,
-		Backends: []callout.Backend{&members.Backend{
-			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Recovery: s.recovery,
-			HubAccount: h.keys.Hub, HubSigner: h.keys.HubSigner,
-			RoomsAccount: h.keys.Rooms, RoomsSigner: h.keys.RoomsSigner, Life: h.options.SessionLife,
-		}},
+		Backends: h.backends(s), Decided: s.watch.decided,
 	})
 	if err != nil {
 		return err
+	}
+	if s.watch.metrics != nil {
+		s.watch.metrics.InFlight(engine.UnderWay)
 	}
 	h.closers = append(h.closers, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)

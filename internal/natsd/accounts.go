@@ -78,6 +78,8 @@ func authAccount(ring keyring) *jwt.AccountClaims {
 func hubAccount(ring keyring) *jwt.AccountClaims {
 	claims := newAccount("HUB", ring.public[keyHub])
 	claims.SigningKeys.Add(ring.public[keyHubSigning])
+	claims.SigningKeys.AddScopedSigner(guestScope(ring, keyNewcomers, "newcomer", "admission.{{name()}}.admit"))
+	claims.SigningKeys.AddScopedSigner(guestScope(ring, keyReturners, "returner", "recovery.{{name()}}.get"))
 	claims.Limits.JetStreamLimits, claims.Limits.Subs = diskLimits(), hubSubscriptions
 	claims.Exports.Add(&jwt.Export{
 		Name:                 "hub-api",
@@ -87,6 +89,25 @@ func hubAccount(ring keyring) *jwt.AccountClaims {
 		AccountTokenPosition: hubAPIPosition,
 	})
 	return claims
+}
+
+// guestScope is what a signing key of the callout's may give in HUB, where the hub's own
+// services are: to ask one thing by the key that is the guest's name, and to hear the answer.
+// Whoever has the signing key chooses the name, so a service's is not to be one.
+func guestScope(ring keyring, signer, role, asks string) *jwt.UserScope {
+	scope := jwt.NewUserScope()
+	scope.Key, scope.Role = ring.public[signer], role
+	scope.Template.Permissions = jwt.Permissions{
+		Pub: jwt.Permission{Allow: jwt.StringList{asks}, Deny: jwt.StringList{foreignInbox, serviceReply}},
+		Sub: jwt.Permission{
+			Allow: jwt.StringList{inboxPrefix("{{name()}}") + ".>"},
+			Deny:  jwt.StringList{foreignInbox, serviceReply},
+		},
+	}
+	for _, service := range []string{keyHubUser, keySignerUser} {
+		scope.Template.Sub.Deny.Add(inboxPrefix(ring.public[service]) + ".>")
+	}
+	return scope
 }
 
 func roomsAccount(ring keyring) *jwt.AccountClaims {

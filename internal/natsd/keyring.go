@@ -1,6 +1,8 @@
 package natsd
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/nats-io/nkeys"
@@ -26,6 +28,15 @@ const (
 	keyCalloutUser     = "user-callout"
 	keySentinel        = "user-sentinel"
 )
+
+// The keys that follow from another one and so have no file: by what they are called, the one
+// from which they follow. They came after hubs did, and a hub makes no new key in its folder.
+const (
+	keyNewcomers = "hub-newcomers"
+	keyReturners = "hub-returners"
+)
+
+var derived = map[string]string{keyNewcomers: keyHubSigning, keyReturners: keyHubSigning}
 
 // roster lists every key of a hub with its kind.
 var roster = []struct {
@@ -87,6 +98,34 @@ func createPair(prefix nkeys.PrefixByte) (nkeys.KeyPair, error) {
 	}
 	return nkeys.CreatePair(prefix)
 }
+
+// derive adds the keys that follow from others. Who has one of them learns nothing of the key
+// from which it follows.
+func (r keyring) derive() error {
+	for name, from := range derived {
+		seed, err := r.pairs[from].Seed()
+		if err != nil {
+			return fmt.Errorf("seed of %s: %w", from, err)
+		}
+		raw, err := hkdf.Key(sha256.New, seed, nil, "keyhall/"+name+"/v1", ed25519SeedSize)
+		if err != nil {
+			return fmt.Errorf("derive key %s: %w", name, err)
+		}
+		own, err := nkeys.EncodeSeed(nkeys.PrefixByteAccount, raw)
+		if err != nil {
+			return fmt.Errorf("derive key %s: %w", name, err)
+		}
+		if r.pairs[name], err = parsePair(own, nkeys.PrefixByteAccount); err != nil {
+			return fmt.Errorf("derive key %s: %w", name, err)
+		}
+		if r.public[name], err = r.pairs[name].PublicKey(); err != nil {
+			return fmt.Errorf("public key of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+const ed25519SeedSize = 32
 
 // parsePair reads a seed of one kind.
 func parsePair(seed []byte, prefix nkeys.PrefixByte) (nkeys.KeyPair, error) {

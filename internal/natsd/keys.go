@@ -20,9 +20,14 @@ type Keys struct {
 	Rooms  string // A…, account ROOMS
 
 	AuthSigner  nkeys.KeyPair // a signing key of AUTH: signs the callout's answers
-	HubSigner   nkeys.KeyPair // a signing key of HUB: signs the users of newcomers
+	HubSigner   nkeys.KeyPair // a signing key of HUB: signs the logins of a backup
 	RoomsSigner nkeys.KeyPair // a signing key of ROOMS: signs the users of members
 	CalloutXKey nkeys.KeyPair // X…: opens the server's requests to the callout
+
+	// Signing keys of HUB that are bound to templates: whom they sign may do what a newcomer
+	// may, or who comes back, and nothing else (subjects.md).
+	NewcomerSigner nkeys.KeyPair
+	ReturnerSigner nkeys.KeyPair
 
 	SystemUser  Login // SYS, for the account signer: push JWTs, close connections
 	HubUser     Login // HUB, for the hub's services
@@ -53,6 +58,9 @@ func (k *Keys) AccountJWTs() map[string]string {
 
 // newKeys composes what a hub uses from the seeds in its folder.
 func newKeys(ring keyring) (*Keys, error) {
+	if err := ring.derive(); err != nil {
+		return nil, err
+	}
 	k := &Keys{
 		OperatorID:     ring.public[keyOperator],
 		OperatorSigner: ring.pairs[keyOperatorSigning],
@@ -64,6 +72,8 @@ func newKeys(ring keyring) (*Keys, error) {
 		HubSigner:      ring.pairs[keyHubSigning],
 		RoomsSigner:    ring.pairs[keyRoomsSigning],
 		CalloutXKey:    ring.pairs[keyCalloutXKey],
+		NewcomerSigner: ring.pairs[keyNewcomers],
+		ReturnerSigner: ring.pairs[keyReturners],
 	}
 	var err error
 	if k.OperatorJWT, err = operatorJWT(ring); err != nil {

@@ -148,7 +148,7 @@ func identities(t *testing.T, k *natsd.Keys) string {
 	for _, l := range []natsd.Login{k.SystemUser, k.HubUser, k.SignerUser, k.RoomsUser, k.CalloutUser} {
 		all = append(all, l.PublicKey)
 	}
-	for _, pair := range []nkeys.KeyPair{k.OperatorSigner, k.AuthSigner, k.HubSigner, k.RoomsSigner, k.CalloutXKey} {
+	for _, pair := range []nkeys.KeyPair{k.OperatorSigner, k.AuthSigner, k.HubSigner, k.RoomsSigner, k.CalloutXKey, k.NewcomerSigner, k.ReturnerSigner} {
 		public, err := pair.PublicKey()
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +196,7 @@ func TestSecretsStayOutOfLogsAndText(t *testing.T) {
 func seeds(t *testing.T, k *natsd.Keys) []string {
 	t.Helper()
 	var all []string
-	for _, pair := range []nkeys.KeyPair{k.OperatorSigner, k.AuthSigner, k.HubSigner, k.RoomsSigner, k.CalloutXKey} {
+	for _, pair := range []nkeys.KeyPair{k.OperatorSigner, k.AuthSigner, k.HubSigner, k.RoomsSigner, k.CalloutXKey, k.NewcomerSigner, k.ReturnerSigner} {
 		seed, err := pair.Seed()
 		if err != nil {
 			t.Fatal(err)

@@ -49,19 +49,19 @@ var hubRole = role{
 	name:    "keyhall-hub",
 	account: keyHub,
 	publish: []string{
-		"ledger.>", "signer.>", "services.>", "$KV.>", "$JS.API.>", "$JS.ACK.>",
+		"ledger.>", "signer.>", "services.>", "audit.>", "$KV.>", "$JS.API.>", "$JS.ACK.>",
 		"$JS.FC.>", // flow control: without its answers a KV watch stalls
 	},
-	subscribe: []string{"hub.>", "admission.>", "recovery.>", "services.>", microServices},
+	subscribe: []string{"hub.>", "admission.>", "recovery.>", "services.>", "connections.>", microServices},
 	responses: manyResponses,
 }
 
 // signerRole is the account signer's, in HUB: answer signer.>, follow the ledger,
-// read KV entries. It writes nothing there.
+// read KV entries, say which connections have ended. It writes nothing there.
 var signerRole = role{
 	name:      "keyhall-signer",
 	account:   keyHub,
-	publish:   append(readStream(ledgerStream), "$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.>"),
+	publish:   append(readStream(ledgerStream), "$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.>", "connections.gone"),
 	subscribe: []string{"signer.>", microServices},
 	responses: manyResponses,
 }

@@ -16,7 +16,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"keyhall.dev/keyhall/internal/callout/audit"
+	"keyhall.dev/keyhall/internal/callout/registry"
 	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/trust"
 )
@@ -35,10 +38,32 @@ type Session struct {
 	Server  string   `json:"server"`
 	Client  uint64   `json:"client"`
 	Rooms   []string `json:"rooms"`
+
+	Host    string    `json:"host,omitempty"`    // address
+	Program string    `json:"program,omitempty"` // what the client calls itself
+	Since   time.Time `json:"since,omitzero"`    // when it was noted
 }
 
-// Registry keeps the sessions in a bucket of account HUB.
-type Registry struct{ bucket jetstream.KeyValue }
+// ID names a session: <server>/<number>.
+func (s *Session) ID() string {
+	c := registry.Connection{Server: s.Server, Client: s.Client}
+	return c.ID()
+}
+
+func (s *Session) key() string {
+	return s.Account + "." + s.Server + "." + strconv.FormatUint(s.Client, 10)
+}
+
+// Registry keeps the sessions in a bucket of account HUB, and who is kept out in another.
+type Registry struct {
+	// Closed, if set, is told of the connections that Evictions closed, for the audit.
+	Closed func(audit.Closed)
+
+	bucket  jetstream.KeyValue
+	denials *registry.Denials
+	denied  *registry.Registry // in it nothing but who is denied
+	silent  map[string]int     // lists that lacked a session's server, one after the other
+}
 
 // Open opens the registry over nc, in account HUB.
 func Open(ctx context.Context, nc *nats.Conn, replicas int) (*Registry, error) {
@@ -52,26 +77,46 @@ func Open(ctx context.Context, nc *nats.Conn, replicas int) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open sessions: %w", err)
 	}
-	return &Registry{bucket}, nil
+	r := &Registry{
+		Closed: func(audit.Closed) {}, bucket: bucket, denied: registry.New(nil), silent: make(map[string]int),
+	}
+	if r.denials, err = registry.OpenDenials(ctx, nc, replicas); err == nil && r.denials == nil {
+		err = errors.New("account HUB has no JetStream")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open sessions: %w", err)
+	}
+	return r, nil
 }
 
 // Note records a session before its rights are judged: a right that ends while the
-// connection is being made is then seen by one side or the other.
+// connection is being made is then seen by one side or the other. It refuses who is kept out.
 func (r *Registry) Note(ctx context.Context, s Session) error {
+	s.Since, s.Program = time.Now().UTC().Truncate(time.Millisecond), s.Program[:min(len(s.Program), maxShown)]
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	key := s.Account + "." + s.Server + "." + strconv.FormatUint(s.Client, 10)
-	if _, err := r.bucket.Put(ctx, key, data); err != nil {
+	if _, err := r.bucket.Put(ctx, s.key(), data); err != nil {
 		return fmt.Errorf("note session: %w", err)
+	}
+	if until := r.denied.Denied(s.Account); !until.IsZero() {
+		_ = r.bucket.Delete(ctx, s.key()) // it ends by itself as well
+		return fault.New(fault.Refused, "the member is kept out of rooms until %s", until.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
+// maxShown bounds what is kept of a client's own words, in bytes.
+const maxShown = 256
+
 // of lists the sessions of an account.
 func (r *Registry) of(ctx context.Context, account string) ([]Session, error) {
-	lister, err := r.bucket.ListKeysFiltered(ctx, account+".*.*")
+	return r.list(ctx, account+".*.*")
+}
+
+func (r *Registry) list(ctx context.Context, keys string) ([]Session, error) {
+	lister, err := r.bucket.ListKeysFiltered(ctx, keys)
 	if errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil, nil
 	}
@@ -117,6 +162,7 @@ func (r *Registry) Evictions(kick Kick, settled func(context.Context, ledger.Ent
 			if err != nil {
 				return err
 			}
+			gone := audit.Closed{By: audit.ByRights, Why: entry.Event.Type, Name: account}
 			for _, s := range sessions {
 				if !ended(s) {
 					continue
@@ -124,6 +170,10 @@ func (r *Registry) Evictions(kick Kick, settled func(context.Context, ledger.Ent
 				if err := kick(ctx, s.Server, s.Client); err != nil {
 					return err
 				}
+				gone.Closed = append(gone.Closed, audit.Connection{Server: s.Server, CID: s.Client})
+			}
+			if len(gone.Closed) > 0 {
+				r.Closed(gone)
 			}
 			return nil
 		},

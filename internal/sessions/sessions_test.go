@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,10 @@ import (
 	"go.uber.org/goleak"
 
 	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/chain"
+	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
 	"keyhall.dev/keyhall/internal/natstest"
@@ -30,6 +34,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start is a server, its people and the registry of their connections.
 func start(t *testing.T) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
 	t.Helper()
+	return on(t, serve(t))
+}
+
+func serve(t *testing.T) *natsd.Server {
+	t.Helper()
 	server, err := natsd.Start(natstest.Within(t), natsd.Options{
 		DataDir: t.TempDir(), NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
 	})
@@ -41,6 +50,11 @@ func start(t *testing.T) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
 			t.Error(err)
 		}
 	})
+	return server
+}
+
+func on(t *testing.T, server *natsd.Server) (*chaintest.Hall, *nats.Conn, *sessions.Registry) {
+	t.Helper()
 	nc, err := server.Connect(server.Keys().HubUser)
 	if err != nil {
 		t.Fatal(err)
@@ -215,5 +229,162 @@ func TestWithoutAServerNothingIsNoted(t *testing.T) {
 	}
 	if _, err := sessions.Open(natstest.Within(t), nc, 1); err == nil {
 		t.Error("opened")
+	}
+}
+
+func TestASessionThatEndsIsForgottenAtOnce(t *testing.T) {
+	server := serve(t)
+	h, nc, registry := on(t, server)
+	signer, err := server.Connect(server.Keys().SignerUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(signer.Close)
+	alice, _ := h.Admits("alice")
+	session := func(client uint64) sessions.Session {
+		return sessions.Session{Account: alice.Account(), Device: alice.Laptop.String(), Server: "NS", Client: client, Host: "192.0.2.1", Program: "till"}
+	}
+	for client := range uint64(3) {
+		if err := registry.Note(natstest.Within(t), session(client+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(natstest.Within(t), sessions.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One of long ago, the last in the list: when it is gone, the list was gone through.
+	old := fmt.Sprintf(`{"account":%q,"server":"NS","client":9,"since":"2026-01-01T00:00:00Z","host":"192.0.2.1","program":"till"}`, alice.Account())
+	if _, err := bucket.PutString(natstest.Within(t), alice.Account()+".NS.9", old); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, err := registry.Follow(ctx, nc, func(context.Context) (*api.ConnectionsAnswer, error) {
+		return &api.ConnectionsAnswer{Servers: map[string][]uint64{"NS": {1}}}, nil
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(wait)
+	t.Cleanup(cancel)
+	clients := func() (list []uint64) {
+		all, err := registry.All(natstest.Within(t), alice.Account())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			if s.Since.IsZero() || s.Program != "till" || s.Host != "192.0.2.1" {
+				t.Errorf("%+v", s)
+			}
+			list = append(list, s.Client)
+		}
+		slices.Sort(list)
+		return list
+	}
+	// Those of a moment ago may be on their way: no list ends them.
+	natstest.Eventually(t, "the one of long ago is forgotten", func() bool { return !slices.Contains(clients(), 9) })
+	if got := clients(); !slices.Equal(got, []uint64{1, 2, 3}) {
+		t.Fatalf("%v", got)
+	}
+	for _, notice := range []string{
+		`{"account":"` + alice.Account() + `","server":"NS","client":2}`, `{"account":"*","server":">","client":3}`, `x`, ``,
+		`{"account":"` + alice.Account() + `","server":"NX","client":3}`,
+	} {
+		if err := signer.Publish(api.ConnectionGoneSubject, []byte(notice)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	natstest.Eventually(t, "the one that ended is forgotten", func() bool { return slices.Equal(clients(), []uint64{1, 3}) })
+}
+
+func TestASessionThatNoServerHasIsForgotten(t *testing.T) {
+	h, nc, registry := start(t)
+	alice, _ := h.Admits("alice")
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(natstest.Within(t), sessions.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Noted long ago: there still, gone, and on a server that is silent just now.
+	for _, place := range []string{"NS.1", "NS.2", "NX.1"} {
+		server, client, _ := strings.Cut(place, ".")
+		value := fmt.Sprintf(`{"account":%q,"device":"U","server":%q,"client":%s,"since":"2026-01-01T00:00:00Z"}`, alice.Account(), server, client)
+		if _, err := bucket.PutString(natstest.Within(t), alice.Account()+"."+place, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, err := registry.Follow(ctx, nc, func(context.Context) (*api.ConnectionsAnswer, error) {
+		return &api.ConnectionsAnswer{Servers: map[string][]uint64{"NS": {1}}}, nil
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(wait)
+	t.Cleanup(cancel)
+	natstest.Eventually(t, "what is gone is forgotten, and nothing else", func() bool {
+		all, err := registry.All(natstest.Within(t), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, s := range all {
+			ids = append(ids, s.ID())
+		}
+		slices.Sort(ids)
+		return slices.Equal(ids, []string{"NS/1", "NX/1"})
+	})
+}
+
+func TestWhoIsKeptOutIsNotNotedAndStaysOutOverARestart(t *testing.T) {
+	h, nc, registry := start(t)
+	alice, _ := h.Admits("alice")
+	bob, _ := h.Admits("bob")
+	note := func(r *sessions.Registry, m *chaintest.Member, client uint64) error {
+		return r.Note(natstest.Within(t), sessions.Session{Account: m.Account(), Device: m.Laptop.String(), Server: "NS", Client: client})
+	}
+	if err := errors.Join(note(registry, alice, 1), note(registry, alice, 2), note(registry, bob, 3)); err != nil {
+		t.Fatal(err)
+	}
+	var written []audit.Closed
+	registry.Closed = func(c audit.Closed) { written = append(written, c) }
+	closed := new(kicked)
+	ids, until, err := registry.Revoke(natstest.Within(t), closed.kick, "", "NS/2", 0, "lost")
+	if err != nil || !slices.Equal(ids, []string{"NS/2"}) || !until.IsZero() || !slices.Equal(closed.take(), []string{"NS/2"}) {
+		t.Errorf("%v %v %v", ids, until, err)
+	}
+	ids, until, err = registry.Revoke(natstest.Within(t), closed.kick, alice.Account(), "", time.Hour, "left")
+	if err != nil || !slices.Equal(ids, []string{"NS/1", "NS/2"}) || until.IsZero() || !slices.Equal(closed.take(), ids) {
+		t.Errorf("%v %v %v", ids, until, err)
+	}
+	if len(written) != 2 || written[0].Name != alice.Account() || written[0].DeniedUntil != nil || written[1].Why != "left" || written[1].DeniedUntil == nil {
+		t.Errorf("%+v", written)
+	}
+	if err := note(registry, alice, 4); !fault.Is(err, fault.Refused) {
+		t.Errorf("who is kept out comes back: %v", err)
+	}
+	again, err := sessions.Open(natstest.Within(t), nc, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, err := again.Follow(ctx, nc, func(context.Context) (*api.ConnectionsAnswer, error) { return nil, errors.New("away") }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(wait)
+	t.Cleanup(cancel)
+	if err := note(again, alice, 5); !fault.Is(err, fault.Refused) {
+		t.Errorf("after a restart: %v", err)
+	}
+	if err := note(again, bob, 6); err != nil {
+		t.Errorf("bob: %v", err)
 	}
 }
