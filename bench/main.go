@@ -40,6 +40,11 @@ func groups() []group {
 		{eventRows(), eventCrypto},
 		{[]string{"event-batch", "event-merkle"}, eventBatch},
 		{[]string{"event-e2e", "event-e2e-batch"}, eventStream},
+		{[]string{"callout-connect", "callout-connect-p50", "callout-connect-p99", "callout-slow"}, calloutConnect},
+		{[]string{"callout-cpu"}, calloutCPU},
+		{[]string{"callout-password"}, calloutPasswords},
+		{[]string{"callout-storm", "callout-storm-refused"}, calloutStorm},
+		{[]string{"callout-revoke", "callout-revoke-cluster"}, calloutRevoke},
 		{[]string{"get-small"}, getSmall},
 		{[]string{"get-1g", "get-1g-memory-owner", "get-1g-memory-reader"}, getLarge},
 	}
@@ -58,15 +63,16 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	switch {
-	case len(os.Args) > 1 && os.Args[1] == plainCommand:
-		err = plainMain(ctx, os.Args[2:])
-	case len(os.Args) > 1 && os.Args[1] == serverCommand:
-		err = serverMain(ctx, os.Args[2:])
-	default:
-		err = run(ctx, os.Args[1:])
+	roles := map[string]func(context.Context, []string) error{
+		plainCommand: plainMain, serverCommand: serverMain,
+		companyServerCommand: companyServer, calloutServiceCommand: calloutService, crowdCommand: crowdMain,
+		clusterCommand: clusterMain,
 	}
+	role, args := run, os.Args[1:]
+	if len(args) > 0 && roles[args[0]] != nil {
+		role, args = roles[args[0]], args[1:]
+	}
+	err := role(ctx, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:gocritic // everything that was started has been stopped

@@ -106,6 +106,7 @@ func TestEveryRowOfTheBriefIsMeasured(t *testing.T) {
 		"get-1g", "get-1g-memory-owner", "get-1g-memory-reader", "scan-cold", "scan-warm", "cold-start", "hub-idle", "binary-size",
 		"event-sign-128b", "event-sign-1k", "event-sign-64k", "event-verify-1k", "event-seal-1k", "event-open-1k",
 		"event-batch", "event-merkle", "event-e2e",
+		"callout-connect", "callout-cpu", "callout-slow", "callout-storm", "callout-password",
 	} {
 		if !slices.Contains(names, name) {
 			t.Errorf("nothing measures %s", name)
