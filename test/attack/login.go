@@ -3,6 +3,8 @@ package attack
 import (
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +54,9 @@ func connectTo(address, prefix string, options ...nats.Option) (*line, error) {
 		options = append(options, nats.CustomInboxPrefix(prefix))
 	}
 	var err error
+	if from := os.Getenv("FROM"); from != "" { // one of the machine's own addresses
+		options = append(options, nats.Dialer(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}))
+	}
 	if l.Conn, err = nats.Connect(address, options...); err != nil {
 		return nil, fmt.Errorf("login %w: %w", errRefused, err)
 	}
@@ -60,9 +65,10 @@ func connectTo(address, prefix string, options ...nats.Option) (*line, error) {
 
 // credentials are what a connection says of itself. What is empty is not said.
 type credentials struct {
-	file  string // a creds file, instead of all the others
+	file  string // a creds file, instead of a user JWT and key
 	token string // user JWT
 	user  string
+	pass  string
 	word  string // the token field, where the cookie of a browser ends up
 	name  string
 	key   *trust.KeyPair // signs the nonce
@@ -70,15 +76,15 @@ type credentials struct {
 }
 
 func (w *credentials) options() []nats.Option {
-	if w.file != "" {
-		return []nats.Option{nats.UserCredentials(w.file)}
-	}
 	var options []nats.Option
+	if w.file != "" {
+		options = append(options, nats.UserCredentials(w.file))
+	}
 	if w.token != "" {
 		options = append(options, userJWT(w.token, w.key))
 	}
 	if w.user != "" {
-		options = append(options, nats.UserInfo(w.user, ""))
+		options = append(options, nats.UserInfo(w.user, w.pass))
 	}
 	if w.word != "" {
 		options = append(options, nats.Token(w.word))
@@ -103,9 +109,13 @@ func (w *credentials) options() []nats.Option {
 //	code:CODE     through the callout, as one who comes back with a recovery code
 //	sentinel      with the hub's sentinel and a signature, and no user field
 //	nothing       with no JWT at all
+//	pass: bearer: file:  see strangers
 //	token:FILE    with the device token of another's profile.json and one's own key
 //	posing:A      with a token for account A that one signed oneself
 func credentialsFor(login string, at *site) (*credentials, error) {
+	if w, err := strangers(login); w != nil || err != nil {
+		return w, err
+	}
 	kind, rest, _ := strings.Cut(login, ":")
 	switch kind {
 	case "nothing":
@@ -131,6 +141,54 @@ func credentialsFor(login string, at *site) (*credentials, error) {
 	}
 	w := &credentials{token: at.document.Sentinel, key: s.device, inbox: trust.InboxPrefix(s.device.Public())}
 	return w, w.asMember(s, kind, rest)
+}
+
+// strangers reads the logins to a NATS server that is no hub's, with the sentinel's creds
+// where $SENTINEL names them:
+//
+//	pass:USER:PASSWORD   both Go-quoted where they begin with a quotation mark
+//	bearer:TOKEN         the token field
+//	file:FILE            a creds file and nothing else
+//
+// It is nil for another login.
+func strangers(login string) (*credentials, error) {
+	kind, rest, _ := strings.Cut(login, ":")
+	w := &credentials{file: os.Getenv("SENTINEL")}
+	var err error
+	switch kind {
+	case "pass":
+		if w.user, rest, err = word(rest); err != nil {
+			return nil, err
+		}
+		w.pass, _, err = word(strings.TrimPrefix(rest, ":"))
+		w.inbox = "_INBOX_" + w.user
+		if strings.ContainsAny(w.user, " *>.\n") {
+			w.inbox = "_INBOX_attacker"
+		}
+	case "bearer":
+		w.word, w.inbox = rest, "_INBOX_attacker"
+	case "file":
+		w.file = rest
+	default:
+		return nil, nil
+	}
+	return w, err
+}
+
+// word takes a text up to the next colon, or a Go-quoted one.
+func word(text string) (first, rest string, err error) {
+	if !strings.HasPrefix(text, `"`) {
+		first, rest, _ = strings.Cut(text, ":")
+		return first, rest, nil
+	}
+	quoted, err := strconv.QuotedPrefix(text)
+	if err == nil {
+		first, err = strconv.Unquote(quoted)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %q is not quoted as in Go", errUsage, text)
+	}
+	return first, text[len(quoted):], nil
 }
 
 // forKey is who comes to account HUB: the key is all that there is.

@@ -80,6 +80,7 @@ func verbs() map[string]verb {
 		"hold":      {"hold [-deaf] STEP...", true, hold},
 		"socket":    {"socket [-origin ORIGIN] HUB_URL", false, socket},
 		"brief":     {"brief LIFE", false, brief},
+		"forge":     {"forge [-account A] [-by SEED-FILE] [-bearer] FILE", false, forgeCreds},
 		"rig":       {"rig HUB-DATA BUCKET KEY OLD NEW", false, rig},
 		"insert":    {"insert [flags] HUB-DATA CHAIN TYPE BODY", false, insert},
 		"thief":     {"thief CREDS PROFILE", false, thief},

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nats-io/jwt/v2"
 )
 
 // raw speaks the protocol of NATS by itself, for what no client library sends. Its
@@ -165,14 +168,37 @@ func (r *rawLine) connect(login string) (string, error) {
 	}
 	said := map[string]any{
 		"protocol": 1, "headers": true, "no_responders": true, "lang": "raw", "version": "1",
-		"jwt": with.token, "user": with.user, "auth_token": with.word,
+		"jwt": with.token, "user": with.user, "pass": with.pass, "auth_token": with.word,
 	}
 	if with.key != nil {
 		sig := with.key.Sign([]byte(r.nonce))
 		said["sig"] = base64.RawURLEncoding.EncodeToString(sig[:])
 	}
+	if with.file != "" {
+		if err := with.sayFile(said, r.nonce); err != nil {
+			return "", err
+		}
+	}
 	text, err := json.Marshal(said)
 	return "CONNECT " + string(text), err
+}
+
+// sayFile says what a creds file has.
+func (w *credentials) sayFile(said map[string]any, nonce string) error {
+	content, err := os.ReadFile(w.file)
+	if err != nil {
+		return err
+	}
+	if said["jwt"], err = jwt.ParseDecoratedJWT(content); err != nil {
+		return err
+	}
+	pair, err := jwt.ParseDecoratedUserNKey(content)
+	if err != nil {
+		return err
+	}
+	sig, err := pair.Sign([]byte(nonce))
+	said["sig"] = base64.RawURLEncoding.EncodeToString(sig)
+	return err
 }
 
 // composeMessage reads SUBJECT REPLY "HEADER" "PAYLOAD".

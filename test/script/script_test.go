@@ -8,6 +8,14 @@
 //	                                     $HUB_INVITE, $HUB_DATA (other names: $NAME, …); it
 //	                                     logs at level $HUB_LOG, if that is set
 //	natsserver start|stop|stream|publish a NATS server that is no hub's; sets $NATS_URL
+//	company start [OPTION...]            servers in operator mode that are no hub's, with AUTH, APP1
+//	                                     and APP2; sets $COMPANY, $NATS_URL, $AUTH, $APP1, $APP2
+//	[!] login CREDS USER PASSWORD ...    a client's login there, and what it may
+//	docblock NAME FILE                   a block of docs/operations.md, to be run
+//	signal NAME HUP|TERM                 to a program in the background
+//	operator init|account|serve|push|user  an operator's keys, accounts, servers and users, as nsc
+//	                                     makes them; sets $NATS_URL and $NAME for each account
+//	nats [FLAGS] req|sub|pub|reply ...   an ordinary NATS client (see natsclient_test.go)
 //	as NAME                              from here on with the profile of NAME
 //	members NAME...                      they join; the first by the host's invite
 //	start NAME COMMAND...                run in the background, output to $WORK/.log
@@ -51,7 +59,9 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){
 		"keyhall": func() { os.Exit(cli.Main()) },
+		"nsc":     func() { os.Exit(standIn()) },
 		"attack":  func() { os.Exit(attack.Main()) },
+		"nats":    func() { os.Exit(natsMain()) },
 	})
 }
 
@@ -60,7 +70,7 @@ func TestScripts(t *testing.T) {
 		Dir:   "script",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"hub": hubCommand, "natsserver": natsServer, "as": as, "members": members,
+			"hub": hubCommand, "natsserver": natsServer, "operator": operatorCommand, "company": company, "login": login, "docblock": docBlock, "signal": signalCommand, "as": as, "members": members,
 			"start": startCommand, "await": await, "capture": capture, "finish": finish, "ended": ended,
 			"exits": exits, "until": until, "json": jsonField,
 			"fill": fill, "letters": letters, "same": same, "sametree": sametree, "less": less, "traces": traces, "parts": parts, "filename": filename, "copytree": copytree,

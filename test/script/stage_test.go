@@ -10,6 +10,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"keyhall.dev/keyhall/internal/natstest"
 	"keyhall.dev/keyhall/test/attack"
 )
 
@@ -26,6 +27,9 @@ type stage struct {
 	tasks map[string]*task // by the name that the script gave
 	hubs  map[string]*hub
 	nats  *natsserver.Server // that is no hub's
+
+	company *natstest.Company
+	nsc     *nsc
 }
 
 type stageKey struct{}

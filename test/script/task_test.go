@@ -67,7 +67,7 @@ func environment(ts *testscript.TestScript) []string {
 		name, _, _ := strings.Cut(pair, "=")
 		env = append(env, name+"="+ts.Getenv(name))
 	}
-	for _, name := range []string{homeVariable, "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR", "HUB", "TZ", "GORACE", "NATS_URL"} {
+	for _, name := range []string{homeVariable, "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR", "HUB", "TZ", "GORACE", "NATS_URL", "SENTINEL", "FROM"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
