@@ -3,6 +3,7 @@ package callout
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"keyhall.dev/keyhall/internal/fault"
@@ -41,6 +42,7 @@ type Answering struct {
 // Explain asks backends in turn what a login would get; the first that knows the one who
 // would log in says it, for good or not. It fails with fault.NotFound where none does.
 func Explain(ctx context.Context, backends []Backend, query Query) (*Explanation, error) {
+	var why []string // not, of each that was asked
 	for _, backend := range backends {
 		explainer, can := backend.(Explainer)
 		if !can {
@@ -49,6 +51,7 @@ func Explain(ctx context.Context, backends []Backend, query Query) (*Explanation
 		grant, err := explainer.Explain(ctx, query)
 		switch {
 		case fault.Is(err, fault.NotFound):
+			why = append(why, backend.Name()+": "+err.Error())
 			continue
 		case err != nil:
 			return nil, fault.Wrap(fault.CodeOf(err), err, "%s: %s", backend.Name(), err)
@@ -59,7 +62,7 @@ func Explain(ctx context.Context, backends []Backend, query Query) (*Explanation
 		return newExplanation(query, backend, grant), nil
 	}
 	if query.Claims != nil {
-		return nil, fault.New(fault.NotFound, "no backend decides about these claims")
+		return nil, fault.New(fault.NotFound, "no backend decides about these claims (%s)", strings.Join(why, "; "))
 	}
 	return nil, fault.New(fault.NotFound, "no backend knows %.60q", query.User)
 }

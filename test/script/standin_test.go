@@ -340,8 +340,9 @@ func docBlock(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 2, 2, "docblock NAME FILE")
 	text, err := os.ReadFile(filepath.Join(repository, "docs", "operations.md"))
 	ts.Check(err)
-	marker := "<!-- run: " + args[0] + " -->\n```sh\n"
+	marker := "<!-- run: " + args[0] + " -->\n```"
 	_, rest, found := strings.Cut(string(text), marker)
+	_, rest, _ = strings.Cut(rest, "\n") // the language
 	block, _, closed := strings.Cut(rest, "\n```\n")
 	if !found || !closed {
 		ts.Fatalf("docs/operations.md has no block marked %q", strings.TrimSpace(marker))

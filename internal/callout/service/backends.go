@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -45,7 +46,20 @@ func newBackends(c *Config, accounts []account, before *backends, logger *slog.L
 	if err := b.addCertificates(); err != nil {
 		return b, err
 	}
+	b.warnOfRoles()
 	return b, b.checkNames()
+}
+
+// warnOfRoles adds what the roles' author may not expect. A users file has told of those that
+// its users have.
+func (b *backends) warnOfRoles() {
+	for _, name := range slices.Sorted(maps.Keys(b.config.Roles)) {
+		for _, warning := range b.config.Roles[name].Warnings("role " + name) {
+			if !slices.Contains(b.warnings, warning) {
+				b.warnings = append(b.warnings, warning)
+			}
+		}
+	}
 }
 
 func (b *backends) addOIDC(config oidc.Config, before *backends, logger *slog.Logger) error {

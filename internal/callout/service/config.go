@@ -66,8 +66,10 @@ type AccountKey struct {
 	Scoped bool   `yaml:"scoped"` // the key is bound to a template of permissions
 }
 
-// Audit says where decisions are written down. One of Creds and File is set.
+// Audit says where decisions are written down: with Creds to a stream, with File to a file,
+// with Off nowhere, and otherwise to a stream of the callout's own account.
 type Audit struct {
+	Off   bool   `yaml:"off"`
 	Creds string `yaml:"creds"` // file of a user in an account with JetStream, who may publish to audit.>
 	// AccountJWT is the file with that account's JWT, if one of its signing keys issued the
 	// user: who reads the audit needs it to believe the signatures.
@@ -195,8 +197,8 @@ func (a *Audit) check() error {
 	switch {
 	case a == nil:
 		return nil
-	case (a.Creds == "") == (a.File == ""):
-		return fault.New(fault.Malformed, "audit goes either to a stream (creds) or to a file (file), and needs one of them")
+	case a.Creds != "" && a.File != "" || a.Off && a.Creds+a.File != "":
+		return fault.New(fault.Malformed, "audit goes to a stream (creds), to a file (file), or nowhere (off): say one of them")
 	case a.MaxBytes < 0 || a.Replicas < 0 || a.Replicas > 5:
 		return fault.New(fault.Malformed, "audit: max_bytes is not below 0, and replicas is from 1 to 5")
 	}

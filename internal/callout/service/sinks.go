@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/callout/audit"
@@ -18,7 +20,10 @@ import (
 	"keyhall.dev/keyhall/internal/keyfile"
 )
 
-const openTime = 10 * time.Second // for the registry and the audit to open
+const (
+	openTime    = 10 * time.Second // for the registry and the audit to open
+	streamsTime = 2 * time.Second  // for JetStream to answer at all
+)
 
 // sinks are what becomes of decisions beside their answers: the audit, the metrics, and the
 // registry of connections. Each may be nil.
@@ -53,18 +58,29 @@ func (s *Service) openSinks(ctx context.Context, c *Config, k *keys) error {
 }
 
 func (s *Service) openAudit(ctx context.Context, a *Audit, c *Config) error {
-	if a == nil {
+	own := a == nil || !a.Off && a.Creds+a.File == ""
+	switch {
+	case own && !s.keepsStreams(ctx):
+		s.say("warning: decisions are not kept, but for what the log says: AUTH has no JetStream; " +
+			"give it some, or name audit creds or an audit file (audit: {off: true} if that is meant)")
+		return nil
+	case a == nil:
+		a = new(Audit)
+	case a.Off:
 		return nil
 	}
 	o := audit.Options{MaxAge: time.Duration(a.MaxAge), MaxBytes: a.MaxBytes, Replicas: a.Replicas, Logger: s.logger}
 	creds := s.keys.creds // signs lines nobody checks
-	if a.File != "" {
+	switch {
+	case own:
+		o.Conn = s.nc
+	case a.File != "":
 		var err error
 		if s.sinks.file, err = os.OpenFile(a.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 			return fault.Wrap(fault.Refused, err, "the audit cannot be written: %s", keyfile.Sentence(err))
 		}
 		o.Conn, o.Lines = s.nc, s.sinks.file
-	} else {
+	default:
 		var err error
 		if creds, err = s.source.credsOf(a.Creds); err != nil {
 			return err
@@ -83,10 +99,23 @@ func (s *Service) openAudit(ctx context.Context, a *Audit, c *Config) error {
 	}
 	log, err := audit.Start(ctx, o)
 	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the audit cannot be opened with %s: %s", a.Creds, plain(err))
+		return fault.Wrap(fault.Unavailable, err, "the audit cannot be opened with %s: %s", cmp.Or(a.Creds, c.Creds), plain(err))
 	}
 	s.sinks.audit = log
 	return nil
+}
+
+// keepsStreams reports whether the callout's own user may use JetStream. One who may only
+// hear requests gets no answer.
+func (s *Service) keepsStreams(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, streamsTime)
+	defer cancel()
+	js, err := jetstream.New(s.nc)
+	if err != nil {
+		return false
+	}
+	_, err = js.AccountInfo(ctx)
+	return err == nil
 }
 
 // openRegistry begins to keep who is connected. Without a user of the system account it can

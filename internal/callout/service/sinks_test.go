@@ -91,3 +91,37 @@ func TestWhoIsTakenFromTheFileIsClosed(t *testing.T) {
 	}
 	p.mustEnter("carol", "carol")
 }
+
+// Where AUTH has JetStream nothing has to be said for decisions to be kept, and where it has
+// none, that is said.
+func TestDecisionsAreKeptWithoutBeingAskedFor(t *testing.T) {
+	p := newPlace(t, natstest.CompanyOptions{JetStream: true, Account: func(name string, claims *jwt.AccountClaims) {
+		if name == "AUTH" {
+			claims.Limits.JetStreamLimits = jwt.JetStreamLimits{DiskStorage: 100 << 20, Streams: 4, Consumer: 8}
+		}
+	}})
+	p.start()
+	p.mustEnter("alice", "alice")
+	nc, err := p.Connect(p.Path("auth.creds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the decision is stored", func() bool {
+		stream, err := js.Stream(natstest.Within(t), audit.Stream)
+		return err == nil && stream.CachedInfo().State.Msgs == 1
+	})
+
+	other := newPlace(t, natstest.CompanyOptions{})
+	other.start()
+	other.mustTell("decisions are not kept")
+	other.env["KEYHALL_CALLOUT_CONFIG"] = other.write("callout.yaml", "audit: {off: true}\n", 0o600)
+	other.lines = nil
+	other.start()
+	if other.told("decisions are not kept") {
+		t.Error("who wants no audit is warned of none")
+	}
+}
