@@ -18,14 +18,14 @@ run: build
 build:
 	go build -o bin/keyhall ./cmd/keyhall
 
-# Packages run two at a time: real servers with the race detector on are heavy. The longest
+# Packages run three at a time: much of what they do is waiting for real servers. The longest
 # come first, or the last of them would run alone.
 test:
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
 	@mkdir -p bin
 	@echo go test $(RACE) ./...
-	@go test $(RACE) -json -p 2 -timeout 8m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+	@go test $(RACE) -json -p 3 -timeout 8m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
 
 # Every item of the work that is done has a test that would fail without it. Judged by the
 # last make test.

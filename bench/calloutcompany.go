@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -88,6 +89,7 @@ func newCompany(file string) (*company, error) {
 	for _, account := range []identity{system, auth, app} {
 		claims := jwt.NewAccountClaims(account.public)
 		if account == auth {
+			claims.Limits.JetStreamLimits = jwt.JetStreamLimits{DiskStorage: 1 << 30, Streams: 4, Consumer: 8} // the audit's
 			claims.Authorization.AuthUsers.Add(user.public)
 			claims.Authorization.AllowedAccounts.Add(app.public)
 			claims.Authorization.XKey = xkey.public
@@ -187,6 +189,7 @@ func companyServer(ctx context.Context, args []string) error {
 	server, err := natsserver.NewServer(&natsserver.Options{
 		Host: host, Port: port, NoLog: true, NoSigs: true, TrustedOperators: []*jwt.OperatorClaims{operator}, SystemAccount: c.System,
 		AccountResolver: resolver, AuthTimeout: companyPatience.Seconds(), DisableShortFirstPing: true,
+		JetStream: true, StoreDir: filepath.Dir(c.file),
 	})
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -17,7 +16,9 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"keyhall.dev/keyhall/internal/callout"
+	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/callout/backend/users"
+	"keyhall.dev/keyhall/internal/callout/metrics"
 	"keyhall.dev/keyhall/internal/fault"
 )
 
@@ -71,7 +72,7 @@ func calloutService(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	return keys.serve(ctx, nc, backend)
+	return keys.serve(ctx, nc, backend, c.AuthUser)
 }
 
 // calloutKeys are those of a callout.
@@ -89,17 +90,19 @@ func (c *company) keys() (*calloutKeys, error) {
 	return k, errors.Join(errs[:]...)
 }
 
-// serve runs the engine until ctx ends, and counts what it decides, as metrics do.
-func (k *calloutKeys) serve(ctx context.Context, nc *nats.Conn, backend callout.Backend) error {
-	var decisions, refused atomic.Int64
+// serve runs the engine until ctx ends, with metrics and with an audit, as keyhall callout does.
+func (k *calloutKeys) serve(ctx context.Context, nc *nats.Conn, backend callout.Backend, authUser string) error {
+	counted := metrics.New()
+	written, err := startAudit(ctx, nc, authUser)
+	if err != nil {
+		return err
+	}
 	engine, err := callout.Start(callout.Config{
 		Conn: nc, Account: k.auth, Issuer: k.issuer, XKey: k.xkey, Backends: []callout.Backend{backend},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Decided: func(d callout.Decision) {
-			decisions.Add(1)
-			if !d.Allowed {
-				refused.Add(1)
-			}
+			written.Decided(d)
+			counted.Decided(d)
 		},
 	})
 	if err != nil {
@@ -109,7 +112,23 @@ func (k *calloutKeys) serve(ctx context.Context, nc *nats.Conn, backend callout.
 	<-ctx.Done()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime/2)
 	defer cancel()
-	return engine.Close(closing)
+	return errors.Join(engine.Close(closing), written.Close(closing))
+}
+
+func startAudit(ctx context.Context, nc *nats.Conn, authUser string) (*audit.Log, error) {
+	token, err := jwt.ParseDecoratedJWT([]byte(authUser))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := jwt.ParseDecoratedUserNKey([]byte(authUser))
+	if err != nil {
+		return nil, err
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return nil, err
+	}
+	return audit.Start(ctx, audit.Options{Conn: nc, Identity: audit.Identity{Seed: seed, Token: token}, MaxBytes: 100 << 20})
 }
 
 // compare is what the simplest backend does.
