@@ -39,7 +39,7 @@ func Connect(ctx context.Context, p *Profile) (*Client, error) {
 	lost, stands := newOutages(), newStanding(turnedAway)
 	nc, err := dial(ctx, at, p.Settings.URL, login{
 		name: "keyhall " + p.Settings.Device, jwt: p.Settings.Token, key: p.device,
-		options: append(stands.options(), lost.option()),
+		options: []nats.Option{lost.option()}, persistence: stands.persistence(),
 	})
 	if err != nil {
 		return nil, err

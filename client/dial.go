@@ -5,33 +5,26 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/fault"
+	natslogin "keyhall.dev/keyhall/login"
 	"keyhall.dev/keyhall/trust"
 )
 
-// The settings that let everybody come back when a hub restarts (measured with 10,000
-// clients): patience longer than the server's, spread-out reconnects, no giving up on an
-// authorization error that a starting callout causes, and no socket left behind.
-const (
-	dialTime      = 2 * time.Second // to reach a NATS port before the WebSocket is tried
-	loginTime     = 70 * time.Second
-	reconnectWait = 500 * time.Millisecond
-	jitter        = 2 * time.Second
-)
+const dialTime = 2 * time.Second // to reach a NATS port before the WebSocket is tried
 
 // login says who a connection is for.
 type login struct {
-	name     string
-	user     string // what the callout is told; empty in a person's own account
-	jwt      string // device token, or the sentinel's JWT in front of the callout
-	key      *trust.KeyPair
-	options  []nats.Option
-	patience time.Duration // for the first connection; loginTime if 0
+	name        string
+	user        string // what the callout is told; empty in a person's own account
+	jwt         string // device token, or the sentinel's JWT in front of the callout
+	key         *trust.KeyPair
+	options     []nats.Option
+	persistence natslogin.Persistence
+	patience    time.Duration // for the first connection; package login's if 0
 }
 
 // dial connects to a hub: to its NATS port where that is reachable, otherwise through its
@@ -39,7 +32,7 @@ type login struct {
 // asked before we give up.
 func dial(ctx context.Context, at *discovered, origin string, l login) (*nats.Conn, error) {
 	natsURLs, websocket, path := at.addresses(origin)
-	options := append(l.connection(), l.options...)
+	options := append(append(l.connection(), l.options...), natslogin.Persistent(l.persistence))
 	var last error
 	for _, address := range natsURLs {
 		if !reachable(ctx, address) {
@@ -114,10 +107,6 @@ func reachable(ctx context.Context, address string) bool {
 }
 
 func (l login) connection() []nats.Option {
-	patience := l.patience
-	if patience == 0 {
-		patience = loginTime
-	}
 	options := []nats.Option{
 		nats.Name(l.name),
 		nats.UserJWT(
@@ -127,42 +116,14 @@ func (l login) connection() []nats.Option {
 				return sig[:], nil
 			}),
 		nats.CustomInboxPrefix(trust.InboxPrefix(l.key.Public())),
-		nats.Timeout(patience),
-		nats.SetCustomDialer(&tidyDialer{}),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait),
-		nats.ReconnectJitter(jitter, jitter),
-		nats.IgnoreAuthErrorAbort(),
 		// Otherwise what the server says of errors goes to the terminal, as it is.
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
 	if l.user != "" {
 		options = append(options, nats.UserInfo(l.user, ""))
 	}
+	if l.patience != 0 {
+		options = append(options, nats.Timeout(l.patience))
+	}
 	return options
-}
-
-// tidyDialer closes the socket of the attempt before: a reconnect whose handshake failed
-// leaves it open, and a hub that restarts would drown in them.
-type tidyDialer struct {
-	mu       sync.Mutex
-	previous net.Conn
-}
-
-// Dial implements nats.CustomDialer.
-func (d *tidyDialer) Dial(network, address string) (net.Conn, error) {
-	d.mu.Lock()
-	if d.previous != nil {
-		_ = d.previous.Close()
-		d.previous = nil
-	}
-	d.mu.Unlock()
-	conn, err := net.DialTimeout(network, address, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	d.previous = conn
-	d.mu.Unlock()
-	return conn, nil
 }

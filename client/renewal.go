@@ -2,8 +2,9 @@ package client
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
+
+	natslogin "keyhall.dev/keyhall/login"
 )
 
 const (
@@ -33,14 +34,13 @@ func (s *Session) renew() {
 	}
 }
 
-// renewalIn is the time until a connection is replaced: between a half and two thirds
-// of its life, so that those that came together after a restart do not come again together.
+// renewalIn is the time until a connection is replaced.
 func (c *Client) renewalIn() time.Duration {
 	life := time.Duration(c.at.document.Session) * time.Second
 	if life <= 0 {
 		life = sessionLife
 	}
-	return life/2 + rand.N(life/6)
+	return natslogin.RenewIn(life)
 }
 
 // hold is the session's connection for one request. It lasts until its user is done.

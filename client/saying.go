@@ -11,6 +11,7 @@ import (
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/fault"
+	natslogin "keyhall.dev/keyhall/login"
 )
 
 // Say sends a message to a room of the session and waits until it is stored.
@@ -100,9 +101,8 @@ func (s *Session) request(ctx context.Context, msg *nats.Msg) (uint64, error) {
 }
 
 // asyncError takes the server's refusals to the room or the message that they are about.
-func (s *Session) asyncError(nc *nats.Conn, _ *nats.Subscription, err error) {
-	s.standing.told(nc, err)
-	if isRefusal(err) {
+func (s *Session) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if natslogin.IsRefusal(err) {
 		return // it comes back, or its standing says why not
 	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {

@@ -15,6 +15,7 @@ import (
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/fault"
+	natslogin "keyhall.dev/keyhall/login"
 )
 
 const (
@@ -24,6 +25,10 @@ const (
 	headsEvery   = 30 * time.Second // and then at this interval
 	feedBuffer   = 256              // messages that wait for a slow consumer
 	beyond       = 1 << 62          // above every sequence
+
+	enterTries  = 5                      // to log in, when a session begins
+	enterWait   = 500 * time.Millisecond // between two of them, and
+	enterJitter = 2 * time.Second        // up to so much more
 )
 
 // ErrNotInRoom is the error of a room that the member is not in, or not any more.
@@ -118,13 +123,11 @@ func (s *Session) connect(ctx context.Context) (nc *nats.Conn, err error) {
 			options: []nats.Option{
 				s.outages.option(),
 				nats.ErrorHandler(s.asyncError),
-				nats.ReconnectHandler(func(*nats.Conn) {
-					s.standing.back()
-					s.compareHeads()
-				}),
+				nats.ReconnectHandler(func(*nats.Conn) { s.compareHeads() }),
 			},
+			persistence: s.standing.persistence(),
 		})
-		if err == nil || !isRefusal(err) {
+		if err == nil || !natslogin.IsRefusal(err) {
 			return nc, err
 		}
 		if reason := s.c.putOut(ctx, 0); reason != nil {
@@ -133,7 +136,7 @@ func (s *Session) connect(ctx context.Context) (nc *nats.Conn, err error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(reconnectWait + rand.N(jitter)):
+		case <-time.After(enterWait + rand.N(enterJitter)):
 		}
 	}
 	return nil, err

@@ -3,42 +3,23 @@ package client
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"keyhall.dev/keyhall/internal/fault"
+	natslogin "keyhall.dev/keyhall/login"
 )
 
 // ErrTurnedAway is the error of a connection that has ended because the hub does not let
 // this device in any more.
 var ErrTurnedAway = errors.New("turned away by the hub")
 
-const (
-	// refusalsJudged is how many refusals in a row it takes to ask whether they are meant.
-	refusalsJudged = 2
-	// refusalPatience is how long a server may refuse without a reason: one that has just
-	// started may not know the account yet.
-	refusalPatience = time.Minute
-	judgeTime       = 10 * time.Second
-	enterTries      = 5
-)
-
-// standing is how the hub takes a connection's logins. While a hub or its callout starts,
-// logins are refused that are in order: so a connection goes on trying, and ends only
-// when a refusal is a real one.
+// standing is whether the hub still lets a connection in. While a hub or its callout starts,
+// logins are refused that are in order: so a connection goes on trying, and ends only when a
+// refusal is a real one.
 type standing struct {
-	// judge says why the device may not come back; nil while nothing says so. unasked is
-	// for how long it has been refused without a reason.
-	judge func(ctx context.Context, unasked time.Duration) error
-
-	ctx    context.Context //nolint:containedctx // ends with the connection, with ErrTurnedAway as a cause
+	judge  func(ctx context.Context, refusedFor time.Duration) error // why not; nil while nothing says so
+	ctx    context.Context                                           //nolint:containedctx // ends with the connection, with ErrTurnedAway as a cause
 	cancel context.CancelCauseFunc
-
-	mu       sync.Mutex
-	refusals int // since the last login
-	since    time.Time
 }
 
 func newStanding(judge func(context.Context, time.Duration) error) *standing {
@@ -47,52 +28,9 @@ func newStanding(judge func(context.Context, time.Duration) error) *standing {
 	return s
 }
 
-// options have a connection report its refused logins.
-func (s *standing) options() []nats.Option {
-	return []nats.Option{
-		// Without a handler what the server says of errors goes to the terminal, as it is.
-		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) { s.told(nc, err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { s.back() }),
-	}
-}
-
-// back forgets the refusals: a login was taken.
-func (s *standing) back() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusals = 0
-}
-
-// told takes an error of the connection. nats.go tells one at a time.
-func (s *standing) told(nc *nats.Conn, err error) {
-	if !isRefusal(err) || s.ctx.Err() != nil {
-		return
-	}
-	unasked, due := s.count(err)
-	if !due {
-		return
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, judgeTime)
-	defer cancel()
-	if reason := s.judge(ctx, unasked); reason != nil {
-		s.cancel(reason)
-		nc.Close()
-	}
-}
-
-// count counts a refusal, and says whether to judge. A revocation is told once, on the
-// living connection, and is no mistake.
-func (s *standing) count(err error) (unasked time.Duration, due bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refusals == 0 {
-		s.since = time.Now()
-	}
-	s.refusals++
-	if errors.Is(err, nats.ErrAuthRevoked) {
-		return refusalPatience, true
-	}
-	return time.Since(s.since), s.refusals >= refusalsJudged
+// persistence is how the connection goes about it.
+func (s *standing) persistence() natslogin.Persistence {
+	return natslogin.Persistence{Judge: s.judge, Ended: s.cancel}
 }
 
 // end is the end of the connection itself, without a reason.
@@ -106,15 +44,11 @@ func (s *standing) reason() error {
 	return nil
 }
 
-func isRefusal(err error) bool {
-	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
-		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
-}
-
 // turnedAway judges the logins to the person's own account: nobody but the server decides
-// them, so what it goes on refusing it means.
-func turnedAway(_ context.Context, unasked time.Duration) error {
-	if unasked < refusalPatience {
+// them, so what it goes on refusing it means. One that has just started may not know the
+// account yet.
+func turnedAway(_ context.Context, refusedFor time.Duration) error {
+	if refusedFor < natslogin.DefaultPatience {
 		return nil
 	}
 	return fault.Wrap(fault.Refused, ErrTurnedAway,

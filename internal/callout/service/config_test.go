@@ -97,7 +97,8 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		"one of its signing keys is not": func(c *service.Config) { c.Accounts[0].Key = "" },
 		"no name for a queue group":      func(c *service.Config) { c.Queue = "a.*" },
 		"a number from 1 to":             func(c *service.Config) { c.InFlight = -1 },
-		"and needs one of them":          func(c *service.Config) { c.Audit = new(service.Audit) },
+		"a file (file), or nowhere":      func(c *service.Config) { c.Audit = &service.Audit{Creds: "a", File: "b"} },
+		"nowhere (off): say one":         func(c *service.Config) { c.Audit = &service.Audit{Off: true, File: "b"} },
 	} {
 		c := good
 		c.Accounts = slices.Clone(good.Accounts)
