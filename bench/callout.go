@@ -50,7 +50,7 @@ func calloutConnect(ctx context.Context, s *stage) (results []Result, err error)
 			return rate, err
 		}
 	}
-	values, err := turns(ctx, s.runs, through(calloutUser), through(""), through(calloutSlow))
+	values, err := turns(ctx, s.runs, through(calloutUser), through(""), through(calloutSlow), through(calloutSentinel))
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +59,7 @@ func calloutConnect(ctx context.Context, s *stage) (results []Result, err error)
 		compared("callout-connect", "1/s", values[0], values[1], false, connectFloor),
 		compared("callout-connect-p50", "ms", ours.p50, plain.p50, true, noLimit),
 		compared("callout-connect-p99", "ms", ours.p99, plain.p99, true, noLimit),
+		compared("callout-connect-sentinel", "1/s", values[3], values[1], false, noLimit),
 		compared("callout-slow", "1/s", values[2], values[0], false, slowFloor),
 	}, nil
 }

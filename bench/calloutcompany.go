@@ -39,6 +39,7 @@ type company struct {
 	App      string `json:"app"`      // A… of APP
 	Signer   string `json:"signer"`   // its seed
 	Sentinel string `json:"sentinel"` // creds
+	Door     string `json:"door"`     // JWT of a sentinel that needs no seed: the server's default
 	Plain    string `json:"plain"`    // creds of a user of APP
 	Closer   string `json:"closer"`   // creds of a user of the system account that may close connections
 
@@ -115,6 +116,9 @@ func (c *company) makeUsers(auth, app, user identity) (err error) {
 	}); err != nil {
 		return err
 	}
+	if c.Door, err = door(auth); err != nil {
+		return err
+	}
 	plain, err := newIdentity(nkeys.CreateUser)
 	if err != nil {
 		return err
@@ -124,6 +128,19 @@ func (c *company) makeUsers(auth, app, user identity) (err error) {
 		claims.Sub.Allow.Add(calloutSubscribe...)
 	})
 	return err
+}
+
+// door is the JWT of a sentinel that is a bearer user.
+func door(auth identity) (string, error) {
+	user, err := newIdentity(nkeys.CreateUser)
+	if err != nil {
+		return "", err
+	}
+	claims := jwt.NewUserClaims(user.public)
+	claims.BearerToken = true
+	claims.Pub.Deny.Add(">")
+	claims.Sub.Deny.Add(">")
+	return claims.Encode(auth.pair)
 }
 
 // creds are those of a user, as a file has them.
@@ -189,7 +206,7 @@ func companyServer(ctx context.Context, args []string) error {
 	server, err := natsserver.NewServer(&natsserver.Options{
 		Host: host, Port: port, NoLog: true, NoSigs: true, TrustedOperators: []*jwt.OperatorClaims{operator}, SystemAccount: c.System,
 		AccountResolver: resolver, AuthTimeout: companyPatience.Seconds(), DisableShortFirstPing: true,
-		JetStream: true, StoreDir: filepath.Dir(c.file),
+		JetStream: true, StoreDir: filepath.Dir(c.file), DefaultSentinel: c.Door,
 	})
 	if err != nil {
 		return err
@@ -222,12 +239,15 @@ func (c *company) startPart(ctx context.Context, s *stage, args ...string) (*pro
 	return p, nil
 }
 
-// login are the options of a client: with the creds of an ordinary user, or with the
-// sentinel's and a name and password, which the callout decides.
+// login are the options of a client: with the creds of an ordinary user, or with a name and
+// a password, which the callout decides, by the server's own sentinel or the client's.
 func (c *company) login(name string) []nats.Option {
 	options := []nats.Option{nats.NoReconnect(), nats.Timeout(companyPatience), nats.NoEcho()}
 	if name == "" {
 		return append(options, nats.UserCredentialBytes([]byte(c.Plain)))
 	}
-	return append(options, nats.UserCredentialBytes([]byte(c.Sentinel)), nats.UserInfo(name, calloutPassword))
+	if name == calloutSentinel {
+		options = append(options, nats.UserCredentialBytes([]byte(c.Sentinel)))
+	}
+	return append(options, nats.UserInfo(name, calloutPassword))
 }

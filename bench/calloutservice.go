@@ -25,7 +25,8 @@ import (
 // Who logs in at the callouts of the rows, and what they get.
 const (
 	calloutUser     = "alice"
-	calloutSlow     = "slow" // whose backend takes calloutWait
+	calloutSlow     = "slow"     // whose backend takes calloutWait
+	calloutSentinel = "sentinel" // who sends the sentinel's creds as well
 	calloutPassword = "a password of alice's"
 	calloutWait     = 20 * time.Millisecond
 	calloutLife     = time.Hour

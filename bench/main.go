@@ -40,7 +40,7 @@ func groups() []group {
 		{eventRows(), eventCrypto},
 		{[]string{"event-batch", "event-merkle"}, eventBatch},
 		{[]string{"event-e2e", "event-e2e-batch"}, eventStream},
-		{[]string{"callout-connect", "callout-connect-p50", "callout-connect-p99", "callout-slow"}, calloutConnect},
+		{[]string{"callout-connect", "callout-connect-p50", "callout-connect-p99", "callout-connect-sentinel", "callout-slow"}, calloutConnect},
 		{[]string{"callout-cpu"}, calloutCPU},
 		{[]string{"callout-password"}, calloutPasswords},
 		{[]string{"callout-storm", "callout-storm-refused"}, calloutStorm},
