@@ -29,11 +29,12 @@ type house struct {
 	stop    func()       // the callout
 }
 
-func newHouse(t *testing.T, life time.Duration) *house {
+// newHouse is a house whose servers wait so many seconds for a login.
+func newHouse(t *testing.T, life time.Duration, seconds float64) *house {
 	t.Helper()
 	h := &house{t: t, life: life, Company: natstest.StartCompany(t, natstest.CompanyOptions{
 		// Without the early PING, for which nats.go takes no refusal.
-		Server: func(o *server.Options) { o.AuthTimeout, o.DisableShortFirstPing = 2, true },
+		Server: func(o *server.Options) { o.AuthTimeout, o.DisableShortFirstPing = seconds, true },
 	})}
 	h.open()
 	return h
@@ -83,10 +84,12 @@ func (h *house) enter(name string, options ...nats.Option) *nats.Conn {
 		nats.UserCredentials(h.Path("sentinel.creds")), nats.UserInfo(name, "x"), nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + name),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.ReconnectWait(50 * time.Millisecond),
 	}
-	nc, err := nats.Connect(h.URL(), append(all, options...)...)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var nc *nats.Conn
+	natstest.Eventually(h.t, name+" is let in", func() bool { // on a slow machine a login may take too long
+		var err error
+		nc, err = nats.Connect(h.URL(), append(all, options...)...)
+		return err == nil
+	})
 	h.t.Cleanup(nc.Close)
 	return nc
 }
@@ -123,7 +126,7 @@ func (h *house) connection(name string, state server.ConnState) (found *server.C
 // TestALoginOutlastsACalloutThatIsAway: a client of nats.go's defaults does not.
 func TestALoginOutlastsACalloutThatIsAway(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, time.Hour)
+	h := newHouse(t, time.Hour, 2) // which the refusals take
 	var refusals atomic.Int64
 	count := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if login.IsRefusal(err) {
@@ -157,7 +160,7 @@ func TestALoginOutlastsACalloutThatIsAway(t *testing.T) {
 
 func TestALoginEndsWhenItsRefusalIsMeant(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, time.Hour)
+	h := newHouse(t, time.Hour, 10)
 	errOut := errors.New("the house is full")
 	ends := make(chan error, 4)
 	ended := func(err error) { ends <- err }
@@ -186,8 +189,8 @@ func TestALoginEndsWhenItsRefusalIsMeant(t *testing.T) {
 // TestALoginIsRenewedBeforeItEnds: and without Renew the server ends it.
 func TestALoginIsRenewedBeforeItEnds(t *testing.T) {
 	t.Parallel()
-	const life = 6 * time.Second
-	h := newHouse(t, life)
+	const life = 9 * time.Second
+	h := newHouse(t, life, 10)
 	ctx, cancel := context.WithCancel(t.Context())
 	renewed := h.enter("renewed", login.Persistent(login.Persistence{}))
 	done := make(chan struct{})
@@ -224,7 +227,7 @@ func TestALoginIsRenewedBeforeItEnds(t *testing.T) {
 
 func TestTheHandlersBesideAreKept(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, time.Hour)
+	h := newHouse(t, time.Hour, 10)
 	var told, back atomic.Int64
 	nc := h.enter("ada", nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { told.Add(1) }),
 		nats.ReconnectHandler(func(*nats.Conn) { back.Add(1) }), login.Persistent(login.Persistence{}))

@@ -32,7 +32,8 @@ const (
 // Persistence says when a connection stops trying to log in. Its zero value is a good one.
 type Persistence struct {
 	// Judge is asked from the second refusal in a row on whether it is meant: an error says
-	// why. refusedFor is the time since the first of them. nil: after Patience.
+	// why. refusedFor is the time since the first of them, without that in which no server was
+	// there. nil: after Patience.
 	Judge    func(ctx context.Context, refusedFor time.Duration) error
 	Patience time.Duration // DefaultPatience if 0; without Judge
 
@@ -92,22 +93,26 @@ func IsRefusal(err error) bool {
 type standing struct {
 	p Persistence
 
-	mu       sync.Mutex
-	refusals int // since the last login
-	since    time.Time
-	ended    bool
+	mu         sync.Mutex
+	refusals   int // since the last login
+	last       time.Time
+	refusedFor time.Duration // from the first of them to the last
+	ended      bool
 }
 
 // judge takes a refusal for an answer when it lasts.
 func (s *standing) judge(_ context.Context, refusedFor time.Duration) error {
-	patience := s.p.Patience
-	if patience == 0 {
-		patience = DefaultPatience
-	}
-	if refusedFor < patience {
+	if refusedFor < s.patience() {
 		return nil
 	}
-	return fmt.Errorf("%w for %s", ErrRefused, patience)
+	return fmt.Errorf("%w for %s", ErrRefused, s.patience())
+}
+
+func (s *standing) patience() time.Duration {
+	if s.p.Patience == 0 {
+		return DefaultPatience
+	}
+	return s.p.Patience
 }
 
 // back forgets the refusals: a login was taken.
@@ -139,21 +144,26 @@ func (s *standing) told(nc *nats.Conn, err error) {
 }
 
 // count counts a refusal, and says whether to judge. A revocation is told once, on the
-// living connection, and is no mistake: it has lasted as long as it needs.
+// living connection, and is no mistake: it has lasted as long as it needs. The time between
+// two counts up to half of the patience: in a longer one nobody was there to refuse anything.
 func (s *standing) count(err error) (refusedFor time.Duration, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !IsRefusal(err) || s.ended {
 		return 0, false
 	}
+	now := time.Now()
 	if s.refusals == 0 {
-		s.since = time.Now()
+		s.refusedFor = 0
+	} else {
+		s.refusedFor += min(now.Sub(s.last), s.patience()/2)
 	}
+	s.last = now
 	s.refusals++
 	if errors.Is(err, nats.ErrAuthRevoked) {
 		return max(DefaultPatience, s.p.Patience), true
 	}
-	return time.Since(s.since), s.refusals >= refusalsJudged
+	return s.refusedFor, s.refusals >= refusalsJudged
 }
 
 // tidyDialer closes the socket of the attempt before: a reconnect whose handshake failed

@@ -431,6 +431,42 @@ func TestAFloodFromOneAddressIsAFewEntries(t *testing.T) {
 	}
 }
 
+// What costs nobody a guess, from one address, does not push everybody else out either:
+// proofs that hold nothing, and words that no backend takes.
+func TestAFloodOfRefusalsIsFewEntries(t *testing.T) {
+	s, who := serve(t, t.TempDir(), 0), newSigner(t)
+	nc := connect(t, s)
+	l := open(t, audit.Options{Conn: nc, Identity: who.identity(), Waiting: 1024})
+	const many = 5000
+	for range many {
+		for _, d := range []callout.Decision{
+			{Outcome: callout.Refused, Client: callout.Client{Host: "192.0.2.1"}},
+			{Outcome: callout.Disproved, Backend: "oidc", Client: callout.Client{Host: "192.0.2.1"}},
+			{Outcome: callout.Malformed},
+		} {
+			l.Decided(d)
+		}
+	}
+	l.Decided(allowed("alice"))
+	if err := l.Close(natstest.Within(t)); err != nil {
+		t.Fatal(err)
+	}
+	told, entries, entered := map[callout.Outcome]int{}, 0, false
+	for _, record := range read(t, nc, audit.Reader{Devices: []string{who.device.String()}}) {
+		entries++
+		told[record.Login.Outcome] += 1 + record.Login.More
+		entered = entered || record.Login.Name == "alice"
+	}
+	for _, outcome := range []callout.Outcome{callout.Refused, callout.Disproved, callout.Malformed} {
+		if told[outcome] != many {
+			t.Errorf("%s: %d told of %d", outcome, told[outcome], many)
+		}
+	}
+	if entries > many/10 || !entered {
+		t.Errorf("%d entries, and she who came in is there: %t", entries, entered)
+	}
+}
+
 func TestAServerWithLittleRoomHasASmallerAudit(t *testing.T) {
 	who := newSigner(t)
 	s := natstest.Start(t, &server.Options{JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 8 << 20})

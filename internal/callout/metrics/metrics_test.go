@@ -108,3 +108,20 @@ func TestAnAddressThatIsNoneIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAddressInUseIsSaidOnceWithWhatToDo(t *testing.T) {
+	taken, err := metrics.Serve(metrics.New(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := strings.TrimSuffix(strings.TrimPrefix(taken.URL(), "http://"), metrics.Path)
+	second, err := metrics.Serve(metrics.New(), address, slog.New(slog.DiscardHandler))
+	if err == nil {
+		second.Close()
+		t.Fatal("two serve on one address")
+	}
+	if said := err.Error(); strings.Count(said, address) != 1 || !strings.Contains(said, "choose another with --metrics") {
+		t.Errorf("said %q", said)
+	}
+}

@@ -40,7 +40,11 @@ func Serve(m *Metrics, address string, logger *slog.Logger) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "metrics cannot be served on %s: %v", address, err)
+		reason := err
+		for next := err; next != nil; next = errors.Unwrap(next) {
+			reason = next // the innermost says it without the address
+		}
+		return nil, fault.Wrap(fault.Unavailable, err, "the address %s for metrics cannot be used (%v); choose another with --metrics", address, reason)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+Path, m.Handler())

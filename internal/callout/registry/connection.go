@@ -61,6 +61,7 @@ type note struct {
 	noted   time.Time       // by this process
 	missed  int             // lists of a server that lacked it, one after the other
 	closing bool            // it is to be closed: whoever judges it now refuses
+	marked  time.Time       // since when it is
 }
 
 func newNote(r *callout.Request, backend string, now time.Time) *note {

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/fault"
 )
 
@@ -21,8 +23,9 @@ const DeniedBucket = "DENIED"
 const MaxDenial = 30 * 24 * time.Hour
 
 const (
-	firstRead = 10 * time.Second
-	probeTime = 3 * time.Second // for JetStream to answer at all
+	firstRead    = 10 * time.Second
+	probeTime    = 3 * time.Second // for JetStream to answer at all
+	denialsEvery = 5 * time.Second // how often it is asked again
 )
 
 // denial is an entry of the bucket, under a hash of the name: names may hold anything.
@@ -35,15 +38,19 @@ type denial struct {
 type Denials struct{ bucket jetstream.KeyValue }
 
 // OpenDenials opens the bucket of denied names, or returns nil where the account has no
-// JetStream. replicas are its copies.
+// JetStream. replicas are the copies of a new one; one that is there stays as its operator
+// has it.
 func OpenDenials(ctx context.Context, nc *nats.Conn, replicas int) (*Denials, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: DeniedBucket, Description: "names that may not log in", History: 1, TTL: MaxDenial, MaxValueSize: 4096, Replicas: replicas,
-	})
+	bucket, err := js.KeyValue(ctx, DeniedBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: DeniedBucket, Description: "names that may not log in", History: 1, TTL: MaxDenial, MaxValueSize: 4096, Replicas: replicas,
+		})
+	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
 		return nil, nil
 	}
@@ -111,32 +118,90 @@ func followDenials(ctx context.Context, watcher jetstream.KeyWatcher, deny func(
 	}
 }
 
-// openDenials has the registry know who is denied, now and from now on.
+// openDenials has the registry know who is denied, now and from now on. Where JetStream does
+// not answer it may only be away, and with it those who are denied: it is asked again.
 func (k *Keeper) openDenials(ctx context.Context) error {
+	opened, err := k.tryDenials(ctx)
+	switch {
+	case opened || err != nil:
+		return err
+	case mayNotAsk(k.o.Conn):
+		k.o.Logger.Warn("the callout's user may not use JetStream in its account: who is denied is forgotten at a restart")
+	default:
+		k.o.Logger.Warn("the callout's account has no JetStream, or it does not answer: who is denied is forgotten at a restart, " +
+			"and who was denied before is not known unless it answers")
+		k.tasks.Go(k.openDenialsLater)
+	}
+	return nil
+}
+
+func (k *Keeper) openDenialsLater() {
+	ticker := time.NewTicker(denialsEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-k.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		opened, err := k.tryDenials(k.ctx)
+		switch {
+		case opened:
+			k.o.Logger.Info("who is denied is known and kept from now on")
+			k.closeDenied()
+			return
+		case err != nil && k.ctx.Err() == nil:
+			k.o.Logger.Warn("who is denied is not known", "error", err)
+		}
+	}
+}
+
+// tryDenials opens the list of denied names and follows it. It returns false where JetStream
+// does not answer, or is not there.
+func (k *Keeper) tryDenials(ctx context.Context) (opened bool, err error) {
 	asking, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	var err error
-	k.denials, err = OpenDenials(asking, k.o.Conn, 1)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) { // which is how a user without the right is answered
-		return err
+	denials, err := OpenDenials(asking, k.o.Conn, 1)
+	if errors.Is(err, context.DeadlineExceeded) || err == nil && denials == nil {
+		return false, nil
 	}
-	if k.denials == nil {
-		k.o.Logger.Warn("the callout's user has no JetStream in its account: who is denied is forgotten at a restart")
-		return nil
+	if err != nil {
+		return false, err
 	}
-	wait, err := k.denials.Follow(k.ctx, k.Deny)
-	if err == nil {
-		k.tasks.Go(wait)
+	wait, err := denials.Follow(k.ctx, k.Deny)
+	if err != nil {
+		return false, err
 	}
-	return err
+	k.tasks.Go(wait)
+	k.denials.Store(denials)
+	return true, nil
+}
+
+// closeDenied closes the connections of denied names, which were let in before that was known.
+func (k *Keeper) closeDenied() {
+	now := time.Now()
+	list := k.take(func(n *note) bool { return n.judged && now.Before(k.denied[n.Name]) })
+	if len(list) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(k.ctx, serveTime)
+	defer cancel()
+	_, _ = k.close(ctx, list, audit.Closed{By: audit.ByHost, Why: "they were denied before"}) // it is logged
+}
+
+// mayNotAsk reports whether the server refused to pass on what was asked of JetStream.
+func mayNotAsk(nc *nats.Conn) bool {
+	err := nc.LastError()
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(strings.ToLower(err.Error()), "$js.api")
 }
 
 // keepDenial keeps a denial beyond a restart, if it can, and says where it is kept.
 func (k *Keeper) keepDenial(ctx context.Context, name string, until time.Time) string {
-	if k.denials == nil {
+	denials := k.denials.Load()
+	if denials == nil {
 		return KeptInMemory
 	}
-	if err := k.denials.Put(ctx, name, until); err != nil {
+	if err := denials.Put(ctx, name, until); err != nil {
 		k.o.Logger.Error("a denial cannot be kept beyond a restart", "error", err)
 		return KeptInMemory
 	}

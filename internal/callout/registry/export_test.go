@@ -16,3 +16,6 @@ var (
 		return request, request.check()
 	}
 )
+
+// ReconcileNow asks the servers for connections before it is time.
+func ReconcileNow(k *Keeper) { k.reconciled() }

@@ -113,12 +113,17 @@ func (h *hall) calloutOf(backend callout.Backend, blind bool) *replica {
 
 func (h *hall) calloutOn(auth *nats.Conn, backend callout.Backend, blind bool) *replica {
 	h.t.Helper()
-	r := &replica{h: h}
 	var system *nats.Conn
 	if !blind {
 		system = h.connect(h.system())
 	}
-	r.conns = []*nats.Conn{auth, system}
+	return h.calloutWith(auth, system, backend)
+}
+
+// calloutWith starts a callout on connections of its own; system may be nil.
+func (h *hall) calloutWith(auth, system *nats.Conn, backend callout.Backend) *replica {
+	h.t.Helper()
+	r := &replica{h: h, conns: []*nats.Conn{auth, system}}
 	logger := slog.New(slog.DiscardHandler)
 	var err error
 	r.Keeper, err = registry.Start(natstest.Within(h.t), registry.Options{
@@ -140,6 +145,7 @@ func (h *hall) calloutOn(auth *nats.Conn, backend callout.Backend, blind bool) *
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(r.end)
+	h.company.AwaitInterest("$SYS.REQ.USER.AUTH", registry.RevokeSubject, registry.SessionsSubject)
 	return r
 }
 

@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,7 +30,7 @@ type Options struct {
 	// SystemPublishes and SystemSubscribes say. nil: connections of other replicas and of before
 	// a restart are not known, and none can be closed.
 	System   *nats.Conn
-	Accounts []string // A…, in which the callout places connections
+	Accounts []string // A…, in which the callout places connections; see Keeper.PlacedIn
 	// Closed is told what was closed, for the audit; it must not wait.
 	Closed func(audit.Closed)
 	Logger *slog.Logger // slog.Default()
@@ -38,9 +40,12 @@ type Options struct {
 type Keeper struct {
 	*Registry
 	o       Options
-	servers *Servers // nil: it can close nothing
-	denials *Denials // nil: kept in memory alone
-	replica string   // tells this process's answers from others'
+	servers *Servers                // nil: it can close nothing
+	denials atomic.Pointer[Denials] // nil: kept in memory alone, so far
+	replica string                  // tells this process's answers from others'
+
+	placing  sync.Mutex
+	accounts []string // that are watched
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -62,7 +67,7 @@ func Start(ctx context.Context, o Options) (*Keeper, error) {
 	if o.System != nil {
 		k.servers = &Servers{Conn: o.System}
 	} else {
-		o.Logger.Warn("no user of the system account: connections can be listed as far as this process let them in, and none can be closed")
+		o.Logger.Debug("no user of the system account: connections can be listed as far as this process let them in, and none can be closed")
 	}
 	if err := k.start(ctx); err != nil {
 		k.Close()
@@ -76,17 +81,45 @@ func (k *Keeper) start(ctx context.Context) error {
 		return err
 	}
 	if k.servers != nil {
-		gone := func(c Connection) { k.Gone(c.Server, c.Client) }
-		if err := k.servers.Watch(k.ctx, k.o.Accounts, k.Connected, gone); err != nil {
-			return fault.Wrap(fault.Unavailable, err, "the connections cannot be watched: %v", err)
-		}
-		if err := k.reconcile(ctx); err != nil {
-			return fault.Wrap(fault.Unavailable, err, "the servers do not say which connections they have: %v", err)
+		if err := k.PlacedIn(ctx, k.o.Accounts); err != nil {
+			return err
 		}
 		k.tasks.Go(func() { k.every(reconcileEvery, k.reconciled) })
 	}
 	k.tasks.Go(func() { k.every(pruneEvery, func() { k.Prune(time.Now()) }) })
 	return k.serve()
+}
+
+// PlacedIn has the keeper know of connections in these accounts from now on, and of those that
+// are there already; a connection of an account that is not watched would soon be taken for
+// gone. What was watched before still is: who is there stays until the end of their rights.
+// Call it before anybody is placed there.
+func (k *Keeper) PlacedIn(ctx context.Context, accounts []string) error {
+	if k.servers == nil {
+		return nil
+	}
+	var fresh []string
+	k.placing.Lock()
+	for _, account := range accounts {
+		if !slices.Contains(k.accounts, account) {
+			fresh = append(fresh, account)
+		}
+	}
+	k.placing.Unlock()
+	if len(fresh) == 0 {
+		return nil
+	}
+	gone := func(c Connection) { k.Gone(c.Server, c.Client) }
+	if err := k.servers.Watch(k.ctx, fresh, k.Connected, gone); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the connections cannot be watched: %v", err)
+	}
+	k.placing.Lock()
+	k.accounts = append(k.accounts, fresh...)
+	k.placing.Unlock()
+	if err := k.reconcile(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the servers do not say which connections they have: %v", err)
+	}
+	return nil
 }
 
 // Close stops. Its connections stay the caller's.
@@ -119,10 +152,13 @@ func (k *Keeper) reconciled() {
 
 // reconcile takes over what the servers have.
 func (k *Keeper) reconcile(ctx context.Context) error {
+	k.placing.Lock()
+	accounts := slices.Clone(k.accounts)
+	k.placing.Unlock()
 	asked := time.Now()
 	var all []Connection
 	var answered []string
-	for _, account := range k.o.Accounts {
+	for _, account := range accounts {
 		list, servers, err := k.servers.Connections(ctx, account)
 		if err != nil {
 			return err
@@ -130,7 +166,24 @@ func (k *Keeper) reconcile(ctx context.Context) error {
 		all, answered = append(all, list...), servers
 	}
 	k.Reconcile(all, answered, asked)
+	k.closeAgain(ctx, all, asked)
 	return nil
+}
+
+// closeAgain closes the connections that the servers still have although they were to be closed
+// before the servers were asked: they could not be reached then.
+func (k *Keeper) closeAgain(ctx context.Context, there []Connection, asked time.Time) {
+	still := make(map[string]bool)
+	for i := range there {
+		still[there[i].ID()] = true
+	}
+	tried := asked.Add(-kickTime)
+	list := k.take(func(n *note) bool { return n.closing && n.marked.Before(tried) && still[n.ID()] })
+	if len(list) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, serveTime)
+		defer cancel()
+		_, _ = k.close(ctx, list, audit.Closed{By: audit.ByHost, Why: "they could not be closed before"}) // it is logged
+	}
 }
 
 // RulesChanged closes the connections that have more than the backends, as they are now, would
@@ -150,9 +203,11 @@ var errBlind = fault.New(fault.Unavailable,
 
 // close closes connections and has it written down.
 func (k *Keeper) close(ctx context.Context, list []Connection, entry audit.Closed) (left []Connection, err error) {
-	if k.servers == nil {
+	switch {
+	case len(list) == 0: // nothing to close, and nothing that fails
+	case k.servers == nil:
 		left, err = list, errBlind
-	} else {
+	default:
 		left, err = k.servers.KickAll(ctx, list)
 	}
 	failed := make(map[string]bool, len(left))

@@ -308,7 +308,9 @@ func (r *Registry) take(want func(*note) bool) []Connection {
 	var list []Connection
 	for _, n := range r.notes {
 		if want(n) {
-			n.closing = true
+			if !n.closing {
+				n.closing, n.marked = true, time.Now()
+			}
 			list = append(list, n.Connection)
 		}
 	}
@@ -335,7 +337,8 @@ func (r *Registry) narrowed(ctx context.Context, before, now []callout.Backend) 
 	ended := make(map[id]bool)
 	for i := range known {
 		n := &known[i]
-		if _, err := explain(ctx, before, n); err != nil {
+		was, err := explain(ctx, before, n)
+		if err != nil || !n.closing && !n.rights.Within(was.Rights()) { // it came by more than its name
 			continue
 		}
 		grant, err := explain(ctx, now, n)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/callout/registry"
@@ -241,9 +242,8 @@ func TestACalloutThatCameBackKnowsWhoIsThere(t *testing.T) {
 	alice, bob := []*nats.Conn{h.mustLogin("alice", 0), h.mustLogin("alice", 2)}, h.mustLogin("bob", 1)
 	before.end()
 	after := h.callout(false)
-	if want := idsOf(t, append(slices.Clone(alice), bob)...); !slices.Equal(after.ids(), want) {
-		t.Errorf("knows %v, want %v", after.ids(), want)
-	}
+	want := idsOf(t, append(slices.Clone(alice), bob)...)
+	natstest.Eventually(t, "it knows everybody", func() bool { return slices.Equal(after.ids(), want) }) // servers may be slow to say
 	for _, c := range after.List(nil) {
 		if c.Name != "alice" && c.Name != "bob" || c.Host == "" || c.Since.IsZero() || c.Account != h.company.APP1.ID {
 			t.Errorf("%+v", c)
@@ -441,4 +441,113 @@ func TestWithoutACalloutTheHostIsTold(t *testing.T) {
 	if _, _, err := registry.Sessions(natstest.Within(t), h.host(), registry.SessionsRequest{}); !fault.Is(err, fault.NotFound) {
 		t.Error(err)
 	}
+}
+
+// What an operator has made of the bucket of denied names, its copies for instance, stays.
+func TestTheBucketOfDeniedNamesStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	h := start(t, 1)
+	js, err := jetstream.New(h.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mine = "kept as its operator wants it"
+	if _, err := js.CreateKeyValue(natstest.Within(t), jetstream.KeyValueConfig{Bucket: registry.DeniedBucket, Description: mine}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.OpenDenials(natstest.Within(t), h.host(), 1); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(natstest.Within(t), "KV_"+registry.DeniedBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is := stream.CachedInfo().Config.Description; is != mine {
+		t.Errorf("it is %q now", is)
+	}
+}
+
+// A callout that starts while JetStream is away comes to know who is denied when it is back.
+func TestWhoIsDeniedIsLearntWhenJetStreamIsBack(t *testing.T) {
+	t.Parallel()
+	h := start(t, 1)
+	kept, err := registry.OpenDenials(natstest.Within(t), h.host(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Put(natstest.Within(t), "alice", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	limits := h.company.AUTH.Claims.Limits.JetStreamLimits
+	h.company.Push(h.company.AUTH, func(claims *jwt.AccountClaims) { claims.Limits.JetStreamLimits = jwt.JetStreamLimits{} })
+	r := h.callout(false)
+	alice, bob := h.mustLogin("alice", 0), h.mustLogin("bob", 0) // nobody can know better yet
+	h.company.Push(h.company.AUTH, func(claims *jwt.AccountClaims) { claims.Limits.JetStreamLimits = limits })
+	natstest.Eventually(t, "it knows who is denied", func() bool { return !r.Denied("alice").IsZero() })
+	goneSoon(t, alice)
+	if _, err := h.login("alice", 0); err == nil {
+		t.Error("a denied name is let in")
+	}
+	alive(t, "x", bob)
+	natstest.Eventually(t, "it keeps who is denied from now on", func() bool {
+		answers, err := registry.Revoke(natstest.Within(t), h.host(), registry.RevokeRequest{Name: "bob", Seconds: 3600})
+		return err == nil && len(answers) == 1 && answers[0].Kept == registry.KeptInBucket
+	})
+}
+
+// What could not be closed is closed as soon as it can be.
+func TestAConnectionThatCouldNotBeClosedIsClosedLater(t *testing.T) {
+	t.Parallel()
+	h := start(t, 1)
+	creds := h.company.User(h.company.SYS, "registry", func(claims *jwt.UserClaims) {
+		claims.Permissions.Pub.Allow.Add(registry.SystemPublishes...)
+		claims.Permissions.Pub.Deny.Add("$SYS.REQ.SERVER.*.KICK")
+		claims.Permissions.Sub.Allow.Add(registry.SystemSubscribes...)
+		claims.Permissions.Sub.Allow.Add("_INBOX_registry.>")
+	})
+	system := h.connect(creds)
+	r := h.calloutWith(h.connect(h.company.Path("auth.creds"), nats.CustomInboxPrefix("_INBOX_callout")), system, h.people)
+	alice, bob := h.mustLogin("alice", 0), h.mustLogin("bob", 0)
+	answers, err := registry.Revoke(natstest.Within(t), h.host(), registry.RevokeRequest{Name: "alice"})
+	if err != nil && !fault.Is(err, fault.Unavailable) || len(answers) != 1 || answers[0].Failed != 1 {
+		t.Fatalf("%+v, %v", answers, err)
+	}
+	alive(t, "x", alice)
+	h.system() // from now on it may
+	if err := system.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the connection is closed", func() bool {
+		registry.ReconcileNow(r.Keeper)
+		return alice.IsClosed()
+	})
+	alive(t, "x", bob)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if last := h.closed[len(h.closed)-1]; last.Failed != 0 || len(last.Closed) != 1 {
+		t.Errorf("written down: %+v", h.closed)
+	}
+}
+
+// hidden are people of whom less is known by name than what they have: as of certificates with
+// more names than one.
+type hidden struct{ *people }
+
+func (p hidden) Explain(ctx context.Context, query callout.Query) (*callout.Grant, error) {
+	return p.with(map[string][]string{"alice": {"less"}}).Explain(ctx, query)
+}
+
+// A reload that changes nothing closes nobody of whom it is not plain what they get.
+func TestWhoCannotBeJudgedByNameStaysOverAReload(t *testing.T) {
+	t.Parallel()
+	h := start(t, 1)
+	backend := hidden{h.people}
+	r := h.calloutOf(backend, false)
+	alice := h.mustLogin("alice", 0)
+	for range 2 {
+		if err := r.RulesChanged(natstest.Within(t), []callout.Backend{backend}, []callout.Backend{backend}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive(t, "x", alice)
 }

@@ -51,12 +51,12 @@ func (k *keys) check() error {
 	}
 	for _, account := range k.accounts {
 		if account.ID == auth {
-			return refuse("account %s is AUTH itself, the callout's own: logins placed there could hear login requests; "+
-				"leave it out and place people in other accounts", account.Name)
+			return refuse("account %s is AUTH itself, the callout's own, for %s is of it: logins placed there could hear login requests; "+
+				"leave it out and place people in other accounts, or name creds of an auth user of AUTH", account.Name, k.config.Creds)
 		}
 		if k.system != nil && account.ID == k.system.Account() {
-			return refuse("account %s is the system account: who logs in there rules the servers; leave it out and destroy %s",
-				account.Name, account.key)
+			return refuse("account %s is that of %s: if it is the system account, who logs in there rules the servers: leave it out and destroy %s; "+
+				"if not, name creds of the system account as --system-creds", account.Name, k.config.SystemCreds, account.key)
 		}
 	}
 	if k.system != nil && k.system.Account() == auth {
@@ -77,8 +77,8 @@ func (k *keys) checkSentinelFile(auth string) error {
 		return nil
 	}
 	if account := k.sentinel.Account(); account != auth {
-		return refuse("the sentinel in %s is of account %s, and the callout's is %s: make one in AUTH: "+
-			"nsc add user --account AUTH --name sentinel --deny-pubsub '>'", k.config.Sentinel, account, auth)
+		return refuse("the sentinel in %s is of account %s, and the callout's %s of %s: both have to be of AUTH; make one in AUTH: "+
+			"nsc add user --account AUTH --name sentinel --deny-pubsub '>'", k.config.Sentinel, account, k.config.Creds, auth)
 	}
 	if k.sentinel.Claims.Subject == k.creds.Claims.Subject {
 		return refuse("the sentinel in %s is the callout's own user: who has it hears everybody's password; make another user for clients: "+

@@ -20,7 +20,7 @@ import (
 // Each set-up is wrong in one way, and refused with reason and remedy; mended, it starts and
 // lets alice in.
 func TestUnsafeSetUpsDoNotStart(t *testing.T) {
-	soon := func(o *server.Options) { o.AuthTimeout = 3 } // where nobody answers; seconds, which requests have in whole
+	soon := func(o *server.Options) { o.AuthTimeout = 5 } // where nobody answers; seconds, which requests have in whole
 	for name, c := range map[string]struct {
 		options natstest.CompanyOptions
 		spoil   func(*place)
@@ -142,7 +142,7 @@ func TestUnsafeSetUpsDoNotStart(t *testing.T) {
 		"the system account, which is known": {
 			options: natstest.CompanyOptions{Allowed: []string{"*"}},
 			spoil:   func(p *place) { addSystem(p); p.said.SystemCreds = p.Path("sys.creds") },
-			wants:   []string{"account SYS is the system account", "destroy"},
+			wants:   []string{"account SYS is that of", "sys.creds", "if it is the system account", "destroy"},
 			mend:    func(p *place) { p.said.Accounts = p.said.Accounts[:2] },
 		},
 		"AUTH as a place for logins": {

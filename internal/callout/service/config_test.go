@@ -51,18 +51,22 @@ func TestWrongConfigurationsAreRefusedWithTheLine(t *testing.T) {
 	pair, _ := nkeys.CreateAccount()
 	seed := string(natstest.Seed(t, pair))
 	for text, want := range map[string]string{
-		"":                                         "is empty",
-		"creds: a\nissuers: b\n":                   `line 2: there is no field "issuers"`,
-		"accounts:\n  APP1: {id: A, kay: x}\n":     `line 2: there is no field "kay"`,
-		"creds: [a, b]\n":                          "line 1:",
-		"creds: a\n---\ncreds: b\n":                "one document",
-		"creds: a\n\tissuer: b\n":                  "line 2",
-		"creds: a\ncreds: b\n":                     "already defined",
-		"in_flight: many\n":                        "line 1:",
-		"in_flight: " + seed + "\n":                "line 1:",
-		seed + ": x\n":                             "a secret stands",
-		"oidc:\n- issuer: https://x\n  scope: y\n": `line 3: there is no field "scope"`,
-		"roles:\n  reader:\n    acount: APP1\n":    `what begins in line 3: there is no field "acount"`,
+		"":                                     "is empty",
+		"creds: a\nissuers: b\n":               `line 2: there is no field "issuers"`,
+		"accounts:\n  APP1: {id: A, kay: x}\n": `line 2: there is no field "kay"`,
+		"creds: [a, b]\n":                      "line 1: a list stands where a text belongs",
+		"roles:\n  shop: APP1\n":               "what begins in line 2: line 2: a text stands where a group of fields belongs",
+		"accounts:\n  APP1: ABC\n":             "line 2: a text stands where a group of fields belongs",
+		"audit: off\n":                         "line 1: a text stands where a group of fields belongs",
+		"roles:\n  r:\n    permissions: {pub: [x]}\n": "what begins in line 3: permissions.pub: a list stands where a group of fields belongs",
+		"creds: a\n---\ncreds: b\n":                   "one document",
+		"creds: a\n\tissuer: b\n":                     "line 2",
+		"creds: a\ncreds: b\n":                        "already defined",
+		"in_flight: many\n":                           "line 1: a text stands where a number belongs",
+		"in_flight: " + seed + "\n":                   "line 1:",
+		seed + ": x\n":                                "a secret stands",
+		"oidc:\n- issuer: https://x\n  scope: y\n":    `line 3: there is no field "scope"`,
+		"roles:\n  reader:\n    acount: APP1\n":       `what begins in line 3: there is no field "acount"`,
 	} {
 		_, err := service.Parse("callout.yaml", []byte(text))
 		if err == nil {

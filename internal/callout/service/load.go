@@ -97,6 +97,13 @@ type located[T any] struct{ value T }
 func (l *located[T]) UnmarshalYAML(node *yaml.Node) error {
 	if err := node.Decode(&l.value); err != nil {
 		text := strings.NewReplacer("yaml: ", "", "json: ", "", "unknown field", "there is no field").Replace(err.Error())
+		var types *yaml.TypeError
+		if errors.As(err, &types) {
+			text = yamlSentence(err)
+		}
+		if parts := wrongJSON.FindStringSubmatch(text); parts != nil {
+			text = strings.TrimPrefix(parts[3]+": ", ": ") + otherKind(parts[2], parts[4])
+		}
 		return fmt.Errorf("what begins in line %d: %s", node.Line, text)
 	}
 	return nil
@@ -181,6 +188,8 @@ func (d *document) config(path string) *Config {
 var (
 	unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type (\S+)$`)
 	quotedValue  = regexp.MustCompile("`[^`]*`")
+	wrongYAML    = regexp.MustCompile("^line (\\d+): cannot unmarshal !!(\\w+)(?: `.*`)? into (.+)$")
+	wrongJSON    = regexp.MustCompile(`^(.*?)cannot unmarshal (\w+) into Go (?:struct field \w+\.(\S+)|value) of type (\S+)$`)
 )
 
 // yamlSentence puts the library's first complaint into words. What it repeats of the file
@@ -198,12 +207,40 @@ func yamlSentence(err error) string {
 		return fmt.Sprintf("line %s: there is no field %q; see docs/operations.md for those that there are", parts[1], parts[2])
 	}
 	text = strings.Join(strings.Fields(text), " ")
+	if parts := wrongYAML.FindStringSubmatch(text); parts != nil {
+		return "line " + parts[1] + ": " + otherKind(parts[2], parts[3])
+	}
 	text = quotedValue.ReplaceAllString(text, "this value")
 	if holdsSeed(text) {
 		return "a secret stands where none belongs"
 	}
-	return strings.NewReplacer("cannot unmarshal !!seq", "there is a list, which is not wanted:", "cannot unmarshal !!map", "there are fields, which are not wanted:",
-		"cannot unmarshal", "this cannot stand here:", "into service.", "as ").Replace(text)
+	return strings.ReplaceAll(text, "cannot unmarshal", "this cannot stand here:")
+}
+
+// otherKind says that a value is of one kind, as YAML or JSON call it, and that a Go type
+// wants another.
+func otherKind(kind, wanted string) string {
+	names := map[string]string{
+		"str": "a text", "string": "a text", "int": "a number", "float": "a number", "number": "a number",
+		"bool": "true or false", "seq": "a list", "array": "a list", "map": "a group of fields", "object": "a group of fields",
+	}
+	name := names[kind]
+	if name == "" {
+		name = "this"
+	}
+	switch {
+	case wanted == "string":
+		wanted = "a text"
+	case wanted == "bool":
+		wanted = "true or false"
+	case strings.HasPrefix(wanted, "int"), strings.HasPrefix(wanted, "uint"), strings.HasPrefix(wanted, "float"):
+		wanted = "a number"
+	case strings.HasPrefix(wanted, "[]"), strings.HasSuffix(wanted, ".List"):
+		wanted = "a list"
+	default:
+		wanted = "a group of fields"
+	}
+	return name + " stands where " + wanted + " belongs"
 }
 
 // fromVariables reads the environment's part of a configuration.

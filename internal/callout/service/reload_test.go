@@ -6,6 +6,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
+	"keyhall.dev/keyhall/internal/callout/registry"
 	"keyhall.dev/keyhall/internal/callout/service"
 	"keyhall.dev/keyhall/internal/natstest"
 )
@@ -147,5 +150,51 @@ func TestReplicasComeAndGo(t *testing.T) {
 	logins.Wait()
 	if p.told("another callout answers") {
 		t.Errorf("told %q", p.lines)
+	}
+}
+
+// Who is placed in an account that the configuration did not name at the start can be listed
+// and closed like everybody else.
+func TestTheConnectionsOfANewAccountAreKnown(t *testing.T) {
+	p := newPlace(t, natstest.CompanyOptions{})
+	p.said.SystemCreds = p.Path("sys.creds")
+	accounts := p.said.Accounts
+	p.said.Accounts = nil
+	config := func(accounts []service.AccountKey) string {
+		text := "accounts:\n"
+		for _, a := range accounts {
+			text += "  " + a.Name + ": {id: " + a.ID + ", key: " + a.Key + "}\n"
+		}
+		return text
+	}
+	p.env["KEYHALL_CALLOUT_CONFIG"] = p.write("callout.yaml", config(accounts[:1]), 0o600)
+	p.write("users.json", `{"alice": {"pass": "alice", "account": "APP1"}}`, 0o600)
+	p.start()
+	before, err := p.Connect(p.Path("app2.creds")) // it is there already, and nobody's here
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("users.json", `{"alice": {"pass": "alice", "account": "APP2"}}`, 0o600)
+	p.write("callout.yaml", config(accounts), 0o600)
+	natstest.Eventually(t, "the new account counts", func() bool { return p.told("reloaded (") })
+	alice := p.mustEnter("alice", "alice")
+	after, err := p.Connect(p.Path("app2.creds")) // as another replica would have let it in
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := p.Connect(p.Path("auth.creds"), nats.CustomInboxPrefix("_INBOX_host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, nc := range []*nats.Conn{alice, before, after} {
+		client, err := nc.GetClientID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := registry.Connection{Server: nc.ConnectedServerId(), Client: client}
+		natstest.Eventually(t, "it can be closed", func() bool {
+			answers, err := registry.Revoke(natstest.Within(t), host, registry.RevokeRequest{Session: c.ID()})
+			return err == nil && len(answers) == 1 && len(answers[0].Closed) == 1
+		})
 	}
 }

@@ -203,6 +203,9 @@ func (s *Service) connect(c *Config, k *keys) error {
 	case c.CA == "" && (strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "certificate")):
 		return fault.Wrap(fault.Refused, err, "the servers' certificate is not trusted (%s): name the file with its authority as --ca", plain(err))
 	}
+	if c.CA != "" && strings.Contains(err.Error(), "rootCA") {
+		return fault.Wrap(fault.NotFound, err, "the file %s, named as ca, cannot be used: %s", c.CA, plain(err))
+	}
 	return fault.Wrap(fault.Unavailable, err, "no NATS server answers at %s: %s", redacted(c.NATS), plain(err))
 }
 
@@ -261,6 +264,9 @@ func (s *Service) Reload(ctx context.Context) error {
 	}
 	fixed := c.changes(s.config)
 	if err := s.checkAgain(ctx, c, k); err != nil {
+		return err
+	}
+	if err := s.sinks.placedIn(ctx, k.accounts); err != nil {
 		return err
 	}
 	fresh, err := newBackends(c, k.accounts, s.backends, s.logger)

@@ -122,11 +122,12 @@ func (s *Service) keepsStreams(ctx context.Context) bool {
 // close nothing, and whatever else it lacks is no reason to let nobody in.
 func (s *Service) openRegistry(ctx context.Context, c *Config, k *keys) error {
 	o := registry.Options{Conn: s.nc, Logger: s.logger, Closed: s.sinks.closed}
-	for _, account := range k.accounts {
-		o.Accounts = append(o.Accounts, account.ID)
-	}
+	o.Accounts = idsOf(k.accounts)
 	var err error
-	if k.system != nil {
+	if k.system == nil {
+		s.say("warning: connections that this callout let in can be listed, and none can be closed: " +
+			"for keyhall callout revoke and changed files to do so, name a user of the system account as --system-creds")
+	} else {
 		if o.System, err = s.alsoConnect(c, k.system, "system"); err != nil {
 			return fault.Wrap(fault.Refused, err, "the system creds in %s do not log in: %s", c.SystemCreds, plain(err))
 		}
@@ -142,6 +143,13 @@ func (s *Service) openRegistry(ctx context.Context, c *Config, k *keys) error {
 		s.say("warning: who is connected is not known here: " + plain(err))
 	}
 	return nil
+}
+
+func idsOf(accounts []account) (ids []string) {
+	for _, account := range accounts {
+		ids = append(ids, account.ID)
+	}
+	return ids
 }
 
 // alsoConnect logs in with other creds than the callout's own.
@@ -188,6 +196,14 @@ func (s *sinks) closed(c audit.Closed) {
 	if s.metrics != nil {
 		s.metrics.Closed(c)
 	}
+}
+
+// placedIn has the registry know of connections in these accounts.
+func (s *sinks) placedIn(ctx context.Context, accounts []account) error {
+	if s.keeper == nil {
+		return nil
+	}
+	return s.keeper.PlacedIn(ctx, idsOf(accounts))
 }
 
 // rulesChanged closes connections that have more than they would get now, where it can, and
