@@ -215,6 +215,9 @@ func describeLogin(e *audit.Entry) string {
 	if who == "" {
 		who = quoted(e.User)
 	}
+	if who == "" {
+		who = "-" // its columns stay where they are
+	}
 	where := e.ServerName
 	if where == "" {
 		where = e.Server

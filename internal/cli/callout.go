@@ -21,19 +21,20 @@ const drainTime = 30 * time.Second // for logins under way when the callout is t
 func (p *program) callout() *cobra.Command {
 	var f calloutFlags
 	c := &cobra.Command{
-		Use:   "callout [--config FILE] [--nats URL] [--creds FILE] [--issuer FILE] [--xkey FILE] [--account NAME=A...:KEYFILE]... [--users FILE]",
-		Short: "Decide who may log in to NATS servers of your own: run, passwd, explain, inspect, reissue, sessions, revoke",
+		Use:   "callout [--config FILE] [--nats URL] [--creds FILE] [--issuer FILE] [--xkey FILE] [--sentinel FILE] [--account NAME=A...:KEYFILE]... [--users FILE]",
+		Short: "Decide who may log in to NATS servers of your own: passwd, explain, inspect, reissue, sessions, revoke",
 		Long: "Answer the login requests of NATS servers in operator mode (auth callout), for one\n" +
 			"account AUTH, from a users file, bearer tokens (OIDC) and client certificates. Users\n" +
 			"with creds of their own are not asked about.\n\n" +
 			"It checks keys and servers before it begins, and refuses what would not be safe. It\n" +
 			"reads its files again when they change or on SIGHUP, without losing a login, and\n" +
 			"stops on SIGTERM when those under way are answered. Several may run side by side.\n\n" +
-			"Every flag is a field of --config's YAML file too, and a variable " + service.Variable + "NAME;\n" +
-			"a flag goes before a variable, a variable before the file. No flag takes a secret:\n" +
-			"they are in files or, as env:NAME in the place of a file, in variables. How to set\n" +
-			"it up in ten minutes is in docs/operations.md, The callout on its own.",
-		Example: "  keyhall callout --creds auth.creds --issuer AUTH.nk --xkey auth.xk --account APP1=A...:APP1.nk --users users.json\n" +
+			"Every flag, say --system-creds, is a field of --config's YAML file too (system_creds) and\n" +
+			"a variable (" + service.Variable + "SYSTEM_CREDS); roles, oidc, certificates and audit are\n" +
+			"in the file alone. A flag goes before a variable, a variable before the file. No flag\n" +
+			"takes a secret: they are in files or, as env:NAME in the place of a file, in variables.\n" +
+			"How to set it up in ten minutes is in docs/operations.md, The callout on its own.",
+		Example: "  keyhall callout --creds auth.creds --issuer AUTH.nk --xkey auth.xk --sentinel sentinel.creds --account APP1=A...:APP1.nk --users users.json\n" +
 			"  keyhall callout --config /etc/keyhall/callout.yaml\n" +
 			"  keyhall callout explain --user alice --config /etc/keyhall/callout.yaml",
 		Args: func(c *cobra.Command, args []string) error {

@@ -56,11 +56,8 @@ func (f *adminFlags) connect(c *cobra.Command, p *program, creds *keyfile.Creds,
 		options = append(options, nats.RootCAs(f.ca))
 	}
 	nc, err := nats.Connect(server, options...)
-	switch {
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
-		return nil, fault.Wrap(fault.Refused, err, "the server at %s does not let you in with %s", shown, path)
-	case err != nil:
-		return nil, fault.Wrap(fault.Unavailable, err, "no NATS server answers at %s: %s", shown, strings.TrimPrefix(err.Error(), "nats: "))
+	if err != nil {
+		return nil, outsideRefusal(err, shown, path)
 	}
 	return nc, nil
 }
@@ -197,14 +194,17 @@ func readAccountJWT(path, account string) (*jwt.AccountClaims, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := jwt.DecodeAccountClaims(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, fault.Wrap(fault.Malformed, err, "%s does not hold the JWT of an account", path)
+	for word := range strings.FieldsSeq(string(text)) { // tools put lines around it
+		claims, err := jwt.DecodeAccountClaims(word)
+		switch {
+		case err != nil:
+		case claims.Subject != account:
+			return nil, fault.New(fault.Malformed, "%s holds the JWT of another account: %s", path, claims.Subject)
+		default:
+			return claims, nil
+		}
 	}
-	if claims.Subject != account {
-		return nil, fault.New(fault.Malformed, "%s holds the JWT of another account: %s", path, claims.Subject)
-	}
-	return claims, nil
+	return nil, fault.New(fault.Malformed, "%s does not hold the JWT of an account", path)
 }
 
 // shownFinding is what inspect prints with --json, one for each finding and, with finding

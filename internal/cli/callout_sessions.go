@@ -32,7 +32,9 @@ func (p *program) calloutSessions() *cobra.Command {
 		Use:   "sessions [--user NAME] [--data DIR | --nats URL --creds FILE]",
 		Short: "List who is connected",
 		Long: "List the connections that a callout let in: on the machine of a hub its members' in rooms,\n" +
-			"or over NATS those of a callout that runs on its own, from all of its replicas.",
+			"or over NATS those of a callout that runs on its own, from all of its replicas. If that\n" +
+			"has a user of the system account, it lists everybody in its accounts: who came with\n" +
+			"creds of their own stands there by the key of these.",
 		Example: "  keyhall callout sessions\n" +
 			"  keyhall callout sessions --user alice --nats nats://127.0.0.1:4222 --creds auth.creds --json",
 		Args: needs(),
@@ -239,6 +241,9 @@ func (p *program) showRevoked(done revoked) error {
 			p.out.line("closed  %s", id)
 		}
 		p.out.line("%s closed", count(len(done.Closed), "connection", "connections"))
+		if len(done.Closed)+done.Failed == 0 {
+			p.warn("nobody was connected like that; keyhall callout sessions shows who is")
+		}
 	}
 	if !done.DeniedUntil.IsZero() {
 		p.done("logins are refused until %s", moment(done.DeniedUntil))
@@ -247,8 +252,8 @@ func (p *program) showRevoked(done revoked) error {
 		}
 	}
 	if done.Failed > 0 {
-		return partly{fault.New(fault.Unavailable, "%s stay open: the callout has no user of the system account (system_creds); they end when they have to log in again",
-			count(done.Failed, "connection", "connections"))}
+		return partly{fault.New(fault.Unavailable, "%s open: the callout has no user of the system account (system_creds); they end when they have to log in again",
+			count(done.Failed, "connection stays", "connections stay"))}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/callout/registry"
 	"keyhall.dev/keyhall/internal/callout/service"
+	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/natstest"
 )
 
@@ -108,12 +110,51 @@ func TestTheHostOfACalloutListsAndClosesConnections(t *testing.T) {
 	if _, err := logIn(c, "alice", "alice", "till"); err == nil {
 		t.Error("she comes back")
 	}
+	if typo := run(t, home, append([]string{"callout", "revoke", "alcie"}, place(c)...)...); typo.status != exitOK ||
+		!strings.Contains(typo.err, "nobody was connected like that") {
+		t.Errorf("status %d, said %q %q", typo.status, typo.out, typo.err)
+	}
+	door := run(t, home, "callout", "sessions", "--nats", c.URL(), "--creds", c.Path("sentinel.creds"))
+	if door.status != exitFailed || !strings.Contains(door.err, "name another file with creds") {
+		t.Errorf("status %d, said %q", door.status, door.err)
+	}
 	if none := run(t, home, append([]string{"callout", "sessions", "--user", "alice"}, place(c)...)...); !strings.Contains(none.out, "Nobody is connected") {
 		t.Errorf("said %q", none.out)
 	}
 	if wrong := run(t, home, append([]string{"callout", "revoke", "alice"}, "--nats", c.URL(), "--creds", c.Path("app1.creds"))...); wrong.status != exitFailed ||
 		!strings.Contains(wrong.err, "no callout answers") {
 		t.Errorf("status %d, said %q", wrong.status, wrong.err)
+	}
+}
+
+func TestWhoAsksNoCalloutIsToldHow(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	c := natstest.StartCompany(t, natstest.CompanyOptions{TLS: true})
+	for _, row := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"callout", "sessions"}, exitFailed, "a callout on its own is asked with --creds FILE"},
+		{[]string{"callout", "sessions", "--data", t.TempDir()}, exitFailed, "name its folder with --data"},
+		{[]string{"audit", "--ca", c.Path("ca.pem")}, exitUsage, "--ca goes with --creds"},
+		{append([]string{"audit"}, place(c)...), exitFailed, "name the file with its authority as --ca"},
+		{append([]string{"callout", "sessions", "--ca", c.Path("none.pem")}, place(c)...), exitFailed, "the file named as --ca cannot be used"},
+		{append([]string{"callout", "sessions", "--ca", c.Path("ca.pem")}, place(c)...), exitFailed, "no callout answers in this account"},
+		{[]string{"callout", "--in-flight", "many"}, exitUsage, `invalid argument "many" for "--in-flight" flag: it is a number`},
+	} {
+		got := run(t, t.TempDir(), row.args...)
+		if got.status != row.status || !strings.Contains(got.err, row.says) || strings.Contains(got.err, "--login") {
+			t.Errorf("%q: status %d, said %q, want %q", row.args, got.status, got.err, row.says)
+		}
+		if hint := "--creds FILE"; row.says == "name its folder with --data" && strings.Contains(got.err, hint) {
+			t.Errorf("who named a hub is told of %s: %q", hint, got.err)
+		}
+	}
+	// What servers send who waits for a callout that does not run.
+	waiting := outsideRefusal(errors.New("nats: expected 'PONG', got 'PING'"), c.URL(), "sentinel.creds")
+	if !fault.Is(waiting, fault.Refused) || !strings.Contains(waiting.Error(), "does not let you in with sentinel.creds") {
+		t.Errorf("said %v", waiting)
 	}
 }
 
@@ -124,7 +165,7 @@ func TestACalloutThatCanCloseNothingSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := run(t, t.TempDir(), append([]string{"callout", "revoke", "alice"}, place(c)...)...)
-	if got.status != exitPartly || !strings.Contains(got.err, "1 connection stay open") || alice.IsClosed() {
+	if got.status != exitPartly || !strings.Contains(got.err, "1 connection stays open") || alice.IsClosed() {
 		t.Errorf("status %d, said %q %q", got.status, got.out, got.err)
 	}
 	if got := run(t, t.TempDir(), append([]string{"callout", "sessions"}, place(c)...)...); !strings.Contains(got.err, "can close nothing") {
@@ -143,14 +184,18 @@ func TestTheAuditIsReadLineByLineWhateverClientsCallThemselves(t *testing.T) {
 	if _, err := logIn(c, hostile, "secret-of-eve", hostile); err == nil {
 		t.Fatal("eve is let in")
 	}
+	if _, err := c.Connect(c.Path("sentinel.creds")); err == nil {
+		t.Fatal("the sentinel alone is let in")
+	}
 	home := t.TempDir()
 	read := func(args ...string) outcome {
 		return run(t, home, append(append([]string{"audit"}, args...), place(c)...)...)
 	}
-	natstest.Eventually(t, "both are written", func() bool { return strings.Count(read("--json").out, "\n") == 2 })
+	natstest.Eventually(t, "all are written", func() bool { return strings.Count(read("--json").out, "\n") == 3 })
 	all := read()
 	lines := strings.Split(strings.TrimSuffix(all.out, "\n"), "\n")
-	if all.status != exitOK || len(lines) != 2 || !strings.Contains(lines[0], "  allowed    alice  ") || !strings.Contains(lines[1], "  wrong ") {
+	if all.status != exitOK || len(lines) != 3 || !strings.Contains(all.out, "  allowed    alice  ") || !strings.Contains(all.out, "  wrong ") ||
+		!strings.Contains(all.out, "  refused    -  from ") {
 		t.Errorf("status %d: %q %q", all.status, all.out, all.err)
 	}
 	if strings.ContainsAny(all.out, "\x1b\x07\u202e") || strings.Contains(all.out, "secret-of-eve") {
@@ -159,7 +204,7 @@ func TestTheAuditIsReadLineByLineWhateverClientsCallThemselves(t *testing.T) {
 	for _, row := range []struct {
 		args string
 		want int
-	}{{"--user alice", 1}, {"--outcome wrong", 1}, {"--outcome shed", 0}, {"--since 1h", 2}, {"--user bob", 0}} {
+	}{{"--user alice", 1}, {"--outcome wrong", 1}, {"--outcome shed", 0}, {"--since 1h", 3}, {"--user bob", 0}} {
 		if got := read(append(strings.Fields(row.args), "--json")...); strings.Count(got.out, "\n") != row.want || got.status != exitOK {
 			t.Errorf("%s: status %d, said %q", row.args, got.status, got.out)
 		}

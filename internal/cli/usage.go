@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -101,6 +102,9 @@ func namesOf(c *cobra.Command) []string {
 // wrongFlag turns what the flag parser says into a usage error. A command that is not
 // known has flags that are not known either: then the command is what is wrong.
 func wrongFlag(c *cobra.Command, err error) error {
+	if before, _, found := strings.Cut(err.Error(), ": strconv."); found {
+		err = errors.New(before + ": it is a number")
+	}
 	if args := c.Flags().Args(); c.HasSubCommands() && len(args) > 0 {
 		return unknownCommand(c, args[0])
 	}

@@ -112,7 +112,7 @@ func (q *query) list(ctx context.Context) (*listing, error) {
 }
 
 // page is the answers of all servers to one request. It waits until as many answered as are
-// known or wanted, or none did for a while.
+// known or wanted, or none did for a while: a longer one while some are missing.
 func (q *query) page(ctx context.Context, offset, known int) ([]*answer, error) {
 	body, err := json.Marshal(map[string]any{"auth": true, "subscriptions": true, "offset": offset, "limit": q.Page})
 	if err != nil {
@@ -153,7 +153,11 @@ func (q *query) page(ctx context.Context, offset, known int) ([]*answer, error) 
 		if len(answers) == max(q.Servers, known) && (q.Servers > 0 || offset > 0) {
 			return answers, nil
 		}
-		quiet, cancelQuiet := context.WithTimeout(ctx, q.Quiet)
+		pause := q.Quiet
+		if len(answers) < max(q.Servers, known) {
+			pause = max(pause, q.Patience)
+		}
+		quiet, cancelQuiet := context.WithTimeout(ctx, pause)
 		defer cancelQuiet()
 		wait = quiet
 	}

@@ -193,7 +193,7 @@ func TestAClusterIsInspectedWhole(t *testing.T) {
 		}
 	}
 	_, err := inspect.Inspect(natstest.Within(t), c.connects(c.Path("sys.creds"), 0), inspect.Options{
-		Account: c.APP1.ID, System: true, Servers: 4, Quiet: time.Second,
+		Account: c.APP1.ID, System: true, Servers: 4, Patience: 2 * time.Second,
 	})
 	if !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a fourth server: %v", err)

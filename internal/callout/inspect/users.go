@@ -194,16 +194,23 @@ func (c *census) finish() []*user {
 	return users
 }
 
+// single has a sentence about some be about one.
+var single = strings.NewReplacer("%d connections have", "%d connection has", "%d connections", "%d connection", "%d leaf nodes", "%d leaf node",
+	"them: they would", "it: it would", "servers do not show them; judged is what they subscribe", "servers do not show them; judged is what it subscribes")
+
 // unseen says what was not seen.
 func (c *census) unseen() []string {
 	var said []string
 	say := func(number int, format string) {
 		if number > 0 {
+			if number == 1 {
+				format = single.Replace(format)
+			}
 			said = append(said, fmt.Sprintf(format, number))
 		}
 	}
 	say(c.withoutJWT, "the rights of %d connections without a JWT (logins through an auth callout, bearer JWTs, users of a server's configuration): "+
-		"servers do not show them; judged is what they subscribe to now; the configuration of a keyhall callout says what its logins get")
+		"servers do not show them; judged is what they subscribe to now; name the configuration of a keyhall callout (--config), which says what its logins get")
 	say(c.scoped, "the rights of %d connections whose JWT is of a scoped signing key: they stand in the account's JWT; name it, or use creds of the system account")
 	say(c.defaults, "the default permissions of the account, which %d connections have if there are any: without its JWT these count as connections that may do everything")
 	say(c.templates, "the rights of %d connections by a template that no longer fits them: they would not be let in again")

@@ -254,7 +254,11 @@ func (s *servers) ask(ctx context.Context, subject string, data []byte) ([][]byt
 		return nil, err
 	}
 	var answers [][]byte
-	for wait := answerTime; s.want == 0 || len(answers) < s.want; wait = quietTime {
+	for s.want == 0 || len(answers) < s.want {
+		wait := answerTime
+		if s.want == 0 && len(answers) > 0 {
+			wait = quietTime
+		}
 		within, cancel := context.WithTimeout(ctx, wait)
 		msg, err := sub.NextMsgWithContext(within)
 		cancel()
