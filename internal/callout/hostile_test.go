@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"keyhall.dev/keyhall/internal/callout"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // intruder is a second auth user of AUTH, who may publish everything there.
@@ -81,7 +82,7 @@ func (h *hall) push(claims *jwt.AccountClaims) {
 		h.t.Fatal(err)
 	}
 	defer sys.Close()
-	reply, err := sys.Request("$SYS.REQ.CLAIMS.UPDATE", []byte(token), 5*time.Second)
+	reply, err := sys.Request("$SYS.REQ.CLAIMS.UPDATE", []byte(token), natstest.Patience)
 	if err != nil || !strings.Contains(string(reply.Data), `"code":200`) {
 		h.t.Fatalf("push: %v, %v", reply, err)
 	}
@@ -139,7 +140,7 @@ func TestRequestsNoServerMadeAreRefused(t *testing.T) {
 		if err := nc.PublishMsg(message); err != nil {
 			t.Fatal(err)
 		}
-		reply, err := answers.NextMsg(5 * time.Second)
+		reply, err := answers.NextMsg(natstest.Patience)
 		if err != nil || len(reply.Data) > 0 {
 			t.Errorf("%s: answered %v, %v, want an empty message", name, reply, err)
 		}

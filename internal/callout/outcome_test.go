@@ -14,6 +14,7 @@ import (
 
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // passwords is a backend of names and passwords: the password is the name backwards.
@@ -146,7 +147,7 @@ func TestAReplayIsRefused(t *testing.T) {
 	nc, forged := h.stranger(), newForger(t, h)
 	message := &nats.Msg{Subject: "ask", Data: forged.seal(t, forged.token(t, nil)), Header: forged.header(forged.xkey.public)}
 	for i, want := range []callout.Outcome{callout.Allowed, callout.Malformed, callout.Malformed} {
-		answer, err := nc.RequestMsg(message, 10*time.Second)
+		answer, err := nc.RequestMsg(message, natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func TestAReplayIsRefused(t *testing.T) {
 	}
 	// Another request of the same server's is none.
 	message.Data = forged.seal(t, forged.token(t, nil))
-	if answer, err := nc.RequestMsg(message, 10*time.Second); err != nil || len(answer.Data) == 0 {
+	if answer, err := nc.RequestMsg(message, natstest.Patience); err != nil || len(answer.Data) == 0 {
 		t.Errorf("another request: %v, %v", answer, err)
 	}
 }

@@ -119,10 +119,11 @@ func (c *crowd) more(t *testing.T, logins int32) {
 func TestReplicasLoseNobody(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	company := natstest.StartCompany(t, natstest.CompanyOptions{
-		Servers: 3, Server: func(options *server.Options) { options.AuthTimeout = 4 },
+		Servers: 3, Server: func(options *server.Options) { options.AuthTimeout = 6 },
 	})
 	urls := strings.Split(company.URL(), ",")
 	first, second := startReplica(t, company, urls[0]), startReplica(t, company, urls[1])
+	company.AwaitInterest("$SYS.REQ.USER.AUTH")
 	var people crowd
 	people.start(t, company)
 	defer people.people.Wait()

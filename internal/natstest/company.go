@@ -256,8 +256,62 @@ func (c *Company) startServers() {
 		}
 		c.Servers = append(c.Servers, s)
 	}
+	AwaitCluster(c.t, c.Servers, c.Path("sys.creds"))
+}
+
+// AwaitCluster waits until each of the servers reaches every other one, for all accounts.
+// creds are those of a user of the system account. What is published sooner may not come
+// everywhere.
+func AwaitCluster(t testing.TB, servers []*server.Server, creds string) {
+	t.Helper()
+	if len(servers) == 1 {
+		return
+	}
+	routes := (len(servers) - 1) * (server.DEFAULT_ROUTE_POOL_SIZE + 1) // one more for the system account
+	for _, s := range servers {
+		Eventually(t, "the servers are a cluster", func() bool { return s.NumRoutes() >= routes })
+	}
+	for _, s := range servers {
+		nc, err := nats.Connect(s.ClientURL(), nats.UserCredentials(creds), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.Timeout(Patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		Eventually(t, "the servers hear each other", func() bool { return answers(t, nc, len(servers)) == len(servers) })
+		nc.Close()
+	}
+}
+
+// answers is how many servers, of so many, answer a ping soon.
+func answers(t testing.TB, nc *nats.Conn, most int) (number int) {
+	t.Helper()
+	sub, err := nc.SubscribeSync(nats.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := nc.PublishRequest("$SYS.REQ.SERVER.PING", sub.Subject, nil); err != nil {
+		t.Fatal(err)
+	}
+	for number < most {
+		if _, err := sub.NextMsg(time.Second); err != nil {
+			break
+		}
+		number++
+	}
+	return number
+}
+
+// AwaitInterest waits until every server knows somebody in AUTH who hears these subjects.
+func (c *Company) AwaitInterest(subjects ...string) {
+	c.t.Helper()
 	for _, s := range c.Servers {
-		Eventually(c.t, "the servers are a cluster", func() bool { return s.NumRoutes() > 0 || number == 1 })
+		account, err := s.LookupAccount(c.AUTH.ID)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, subject := range subjects {
+			Eventually(c.t, "every server knows who hears "+subject, func() bool { return account.Interest(subject) > 0 })
+		}
 	}
 }
 
@@ -275,7 +329,7 @@ func (c *Company) serverOptions(operator *jwt.OperatorClaims, i int) *server.Opt
 	}
 	options := &server.Options{
 		ServerName: fmt.Sprint("company-", i), TrustedOperators: []*jwt.OperatorClaims{operator},
-		SystemAccount: c.SYS.ID, AccountResolver: resolver, AuthTimeout: 5, // seconds: the machine may be slow
+		SystemAccount: c.SYS.ID, AccountResolver: resolver, AuthTimeout: 10, // seconds: the machine may be slow
 		JetStream: c.options.JetStream, StoreDir: dir,
 	}
 	if c.options.Servers > 1 {

@@ -52,6 +52,7 @@ type call struct {
 func verbs() map[string]verb {
 	return map[string]verb{
 		"connect":   {"connect", false, connect},
+		"guess":     {"guess LOGIN...", false, guess},
 		"subscribe": {"subscribe SUBJECT", false, subscribe},
 		"listen":    {"listen SUBJECT...", true, listen},
 		"publish":   {"publish [-reply SUBJECT] [-header K:V] SUBJECT [DATA]", false, publish},

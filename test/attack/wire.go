@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -47,6 +48,28 @@ func connect(c *call) error {
 	defer nc.Close()
 	report("connected")
 	return nc.settle()
+}
+
+// guess tries one login after the other, as fast as they are refused, until one is let in.
+func guess(c *call) error {
+	if err := c.parse(1, -1); err != nil {
+		return err
+	}
+	var refused error
+	for _, login := range c.args {
+		*c.login = login
+		nc, err := c.dial()
+		if err == nil {
+			defer nc.Close()
+			report("let in: %s", login)
+			return nc.settle()
+		}
+		if !errors.Is(err, errRefused) {
+			return err
+		}
+		refused = err
+	}
+	return refused
 }
 
 func subscribe(c *call) error {

@@ -98,6 +98,7 @@ func TestTheHostSeesAndClosesConnectionsAndTheAuditTellsOfIt(t *testing.T) {
 				return len(now) == 1 && now[0] != herOwn[0]
 			})
 			says(t, alice, "back again", his)
+			hubtest.Eventually(t, "what she spoke by is gone", func() bool { return len(sessionsOf(t, host, "alice")) == 1 })
 			// Kept out: she does not come back.
 			answer, err = host.CloseSessions(hubtest.Context(t), api.CloseRequest{Who: "alice", Seconds: 600})
 			if err != nil || len(answer.Closed) != 1 || time.Until(answer.DeniedUntil) < 9*time.Minute {

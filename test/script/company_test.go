@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -92,11 +91,7 @@ func login(ts *testscript.TestScript, neg bool, args []string) {
 		creds = ts.MkAbs(creds)
 	}
 	c := stageOf(ts).company
-	refusals := make(chan error, 16)
-	options := []nats.Option{
-		nats.CustomInboxPrefix("_INBOX_" + args[1]), nats.Name(args[1]),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refusals <- err }),
-	}
+	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + args[1]), nats.Name(args[1])}
 	if args[1] == "" {
 		options = options[1:]
 	} else {
@@ -121,7 +116,7 @@ func login(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		need(ts, rest, 3, -1, "may|maynot pub|sub SUBJECT")
-		refused := tries(ts, nc, refusals, rest[1], rest[2])
+		refused := tries(ts, nc, rest[1], rest[2])
 		if (rest[0] == "may") == (refused != nil) {
 			ts.Fatalf("%s %v: %v", args[1], rest[:3], refused)
 		}
@@ -148,7 +143,8 @@ func placeOf(ts *testscript.TestScript, nc *nats.Conn) string {
 }
 
 // tries publishes or subscribes, and is what the server says against it.
-func tries(ts *testscript.TestScript, nc *nats.Conn, refusals <-chan error, what, subject string) error {
+func tries(ts *testscript.TestScript, nc *nats.Conn, what, subject string) error {
+	before := nc.LastError()
 	switch what {
 	case "pub":
 		ts.Check(nc.Publish(subject, []byte("x")))
@@ -158,13 +154,11 @@ func tries(ts *testscript.TestScript, nc *nats.Conn, refusals <-chan error, what
 	default:
 		ts.Fatalf("clients cannot %q", what)
 	}
-	ts.Check(nc.FlushTimeout(patience)) // a refusal is there before the answer to this
-	select {
-	case err := <-refusals:
-		return err
-	case <-time.After(50 * time.Millisecond): // the client tells of it in its own time
-		return nil
+	ts.Check(nc.FlushTimeout(patience))         // a refusal is there before the answer to this
+	if last := nc.LastError(); last != before { // each refusal is an error of its own
+		return last
 	}
+	return nil
 }
 
 // signalCommand is `signal NAME HUP|TERM`.

@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // nsc is an operator of a script, with accounts and users as the tool of that name lays them
@@ -132,11 +134,7 @@ func (n *nsc) serve(ts *testscript.TestScript, number int) {
 		}
 		n.servers, urls = append(n.servers, server), append(urls, server.ClientURL())
 	}
-	for _, server := range n.servers {
-		if !eventually(func() bool { return number == 1 || server.NumRoutes() > 0 }) {
-			ts.Fatalf("the servers are no cluster")
-		}
-	}
+	natstest.AwaitCluster(stageOf(ts).t, n.servers, ts.MkAbs("sys.creds"))
 	ts.Setenv("NATS_URL", strings.Join(urls, ","))
 }
 
