@@ -19,13 +19,14 @@ build:
 	go build -o bin/keyhall ./cmd/keyhall
 
 # Packages run three at a time: much of what they do is waiting for real servers. The longest
-# come first, or the last of them would run alone.
+# come first, or the last of them would run alone. go vet looks at all of it before, and once; what
+# debuggers need is not linked, a second for each package.
 test:
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
 	@mkdir -p bin
 	@echo go test $(RACE) ./...
-	@go test $(RACE) -json -p 3 -timeout 8m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+	@go test $(RACE) -vet=off -ldflags='-s -w' -json -p 3 -timeout 9m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
 
 # Every item of the work that is done has a test that would fail without it. Judged by the
 # last make test.

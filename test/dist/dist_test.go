@@ -93,7 +93,7 @@ func goEnv(t *testing.T, name string) string {
 func copied(t *testing.T, name string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), name)
-	for _, part := range []string{"Makefile", "go.mod", "go.sum", "client", "cmd", "event", "internal", "seal", "trust"} {
+	for _, part := range []string{"Makefile", "go.mod", "go.sum", "client", "cmd", "event", "internal", "login", "seal", "trust"} {
 		from := filepath.Join(root(t), part)
 		err := filepath.WalkDir(from, func(path string, entry os.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(path, "_test.go") {
