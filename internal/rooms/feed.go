@@ -147,7 +147,7 @@ func (f *Feed) each(ctx context.Context, room string, after, last uint64, take f
 		}
 		at = msg.Seq + 1
 		if !isMessage(room, msg.Data) {
-			if err := f.stream.DeleteMsg(ctx, msg.Seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			if err := f.stream.DeleteMsg(ctx, msg.Seq); err != nil && f.has(ctx, room, msg.Seq) {
 				return fault.Wrap(fault.Unavailable, err, "the room is being cleared of what nobody said; try again")
 			}
 			continue // it would be met at every reading
@@ -157,6 +157,16 @@ func (f *Feed) each(ctx context.Context, room string, after, last uint64, take f
 		}
 	}
 	return nil
+}
+
+// has reports whether a message of the room may still be there: another reading may have met
+// it at the same time and deleted it first.
+func (f *Feed) has(ctx context.Context, room string, seq uint64) bool {
+	msg, err := f.get(ctx, lookup{From: seq, Next: "log." + room})
+	if err != nil {
+		return !errors.Is(err, jetstream.ErrMsgNotFound)
+	}
+	return msg.Seq == seq
 }
 
 // lookup says which message is wanted: the last of a subject, or the next from a sequence.
