@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -203,23 +202,11 @@ func companyServer(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	server, err := natsserver.NewServer(&natsserver.Options{
+	return runServer(ctx, &natsserver.Options{
 		Host: host, Port: port, NoLog: true, NoSigs: true, TrustedOperators: []*jwt.OperatorClaims{operator}, SystemAccount: c.System,
 		AccountResolver: resolver, AuthTimeout: companyPatience.Seconds(), DisableShortFirstPing: true,
 		JetStream: true, StoreDir: filepath.Dir(c.file), DefaultSentinel: c.Door,
 	})
-	if err != nil {
-		return err
-	}
-	server.Start()
-	defer server.WaitForShutdown()
-	defer server.Shutdown()
-	if !server.ReadyForConnections(e2eStart) {
-		return errors.New("the NATS server does not come up")
-	}
-	fmt.Println(server.ClientURL())
-	<-ctx.Done()
-	return nil
 }
 
 // startServer starts the server of a company.

@@ -73,9 +73,14 @@ func serverMain(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: bench nats-server DIR")
 	}
-	server, err := natsserver.NewServer(&natsserver.Options{
+	return runServer(ctx, &natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: args[0], NoLog: true, NoSigs: true,
 	})
+}
+
+// runServer runs a NATS server until ctx ends, and prints its address when it is ready.
+func runServer(ctx context.Context, options *natsserver.Options) error {
+	server, err := natsserver.NewServer(options)
 	if err != nil {
 		return err
 	}

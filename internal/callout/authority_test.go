@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -17,28 +16,14 @@ import (
 	"pgregory.net/rapid"
 
 	"keyhall.dev/keyhall/internal/callout"
+	"keyhall.dev/keyhall/internal/callout/backend/backendtest"
 	"keyhall.dev/keyhall/internal/natstest"
 )
 
 // intoAccount is a callout of a company's with a backend for everybody.
 func intoAccount(t *testing.T, company *natstest.Company, authorize callout.AuthorizerFunc) {
 	t.Helper()
-	nc, err := company.Connect(company.Path("auth.creds"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := callout.Start(callout.Config{
-		Conn: nc, Account: company.AUTH.ID, Issuer: company.AUTH.Identity, XKey: company.XKey,
-		Backends: []callout.Backend{callout.Only("test", authorize)}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engine.Close(natstest.Within(t)); err != nil && t.Context().Err() == nil {
-			t.Error(err)
-		}
-	})
+	backendtest.Serve(t, company, callout.Only("test", authorize))
 }
 
 // inQueue is a subscription in the queue group b: an entry "a b" of a grant would allow it

@@ -1,14 +1,12 @@
 package certs_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -276,7 +274,7 @@ func TestCertificatesOnARealServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, company, b)
+	backendtest.Serve(t, company, b)
 	enter := func(cert tls.Certificate) (*nats.Conn, error) {
 		return company.Connect("", nats.Secure(&tls.Config{
 			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool(t, company.Path("ca.pem")),
@@ -316,26 +314,4 @@ func pool(t *testing.T, path string) *x509.CertPool {
 		t.Fatal(path, err)
 	}
 	return all
-}
-
-func serve(t *testing.T, company *natstest.Company, b callout.Backend) {
-	t.Helper()
-	nc, err := company.Connect(company.Path("auth.creds"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := callout.Start(callout.Config{
-		Conn: nc, Account: company.AUTH.ID, Issuer: company.AUTH.Identity, XKey: company.XKey,
-		Backends: []callout.Backend{b}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), natstest.Patience)
-		defer cancel()
-		if err := engine.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"keyhall.dev/keyhall/internal/callout"
@@ -261,10 +262,10 @@ func TestTheUsersFileOfAHandMadeCallout(t *testing.T) {
 		!strings.Contains(text, "alice may do everything") || !strings.Contains(text, "keyhall callout passwd") {
 		t.Errorf("warnings %q", warnings)
 	}
-	serve(t, company, b)
+	backendtest.Serve(t, company, b)
 	alice := mustEnter(t, company, "alice", "alice")
 	bob := mustEnter(t, company, "bob", "bob")
-	if _, err := company.Connect(company.Path("sentinel.creds"), userInfo("bob", "alice")); err == nil {
+	if _, err := company.Connect(company.Path("sentinel.creds"), nats.UserInfo("bob", "alice")); err == nil {
 		t.Error("bob got in with the password of alice")
 	}
 	if !may(alice.Publish("anything.at.all", nil), alice) {
