@@ -1,4 +1,4 @@
-# Needs Go, and for the race detector a C compiler. See README.md.
+# Needs Go, for the web app Node, and for the race detector a C compiler. See README.md.
 
 HUB_DATA ?= ./data
 HUB_HTTP ?= localhost:8420
@@ -9,24 +9,47 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: run build test claims lint story chaos bench bench-check dist dist-check clean
+.PHONY: run demo build web test claims lint story chaos bench bench-check dist dist-check clean
 
 # A private hub with its data in ./data, until Ctrl-C.
 run: build
 	@exec bin/keyhall up --data $(HUB_DATA) --http $(HUB_HTTP) --nats $(HUB_NATS)
 
-build:
+# A throw-away hub with two people, rooms and things to look at, for two browser windows.
+demo: build
+	@exec bin/keyhall up --demo
+
+build: web
 	go build -o bin/keyhall ./cmd/keyhall
+
+# The web app, as it becomes part of the program. Without Node there is none, and the hub says so.
+WEB := $(wildcard web/package.json web/package-lock.json web/build.mjs web/tsconfig.json) \
+	$(shell find web/src -type f 2>/dev/null)
+ifneq ($(shell command -v node 2>/dev/null),)
+web: web/dist/index.html
+else
+web:
+	@echo "Node was not found: the program is built without the web app."
+endif
+
+web/dist/index.html: $(WEB) | $(if $(WEB),web/node_modules/.package-lock.json)
+	$(if $(WEB),cd web && node build.mjs && touch dist/index.html)
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 
 # Packages run three at a time: much of what they do is waiting for real servers. The longest
 # come first, or the last of them would run alone. go vet looks at all of it before, and once; what
-# debuggers need is not linked, a second for each package.
+# debuggers need is not linked, a second for each package. What is tried byte by byte is tried
+# without the race detector, under which it takes ten times as long (files named every_test.go).
+TEST := go test -vet=off -ldflags='-s -w' -json
 test:
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
 	@mkdir -p bin
 	@echo go test $(RACE) ./...
-	@go test $(RACE) -vet=off -ldflags='-s -w' -json -p 3 -timeout 9m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./... | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+	@{ $(TEST) $(RACE) -p 3 -timeout 9m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./...; \
+		$(if $(RACE),$(TEST) -run Every ./event ./test/vectors;) } | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
 
 # Every item of the work that is done has a test that would fail without it. Judged by the
 # last make test.
@@ -34,13 +57,14 @@ claims:
 	@test -f bin/test.json || $(MAKE) test
 	@go run ./test/report -only-claims -claims test/claims.txt bin/test.json
 
-lint:
+lint: web
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	if [ -n "$$unformatted" ]; then \
 		echo "Not formatted; run $(TOOL) gofumpt -w on:"; echo "$$unformatted"; exit 1; \
 	fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
+	$(if $(shell command -v node 2>/dev/null),cd web && npx tsc --noEmit)
 
 # What the README tells, for real: its own blocks, in a folder of their own.
 story: build
@@ -74,7 +98,7 @@ DIST := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-
 dist: $(addprefix dist-,$(DIST))
 	@cd bin/dist && sha256sum keyhall-* > SHA256SUMS && cat SHA256SUMS
 
-dist-%:
+dist-%: web
 	@mkdir -p bin/dist
 	CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
 		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' \
@@ -85,4 +109,4 @@ dist-check:
 	go test ./test/dist -count=1 -timeout 30m -v -cold
 
 clean:
-	rm -rf bin
+	rm -rf bin web/dist/* web/dist-test web/node_modules

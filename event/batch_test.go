@@ -53,28 +53,6 @@ func TestEachEventOfABatchProvesItself(t *testing.T) {
 	}
 }
 
-func TestEveryByteOfAnEventOfABatchCounts(t *testing.T) {
-	alice := newCompany(t).hire()
-	for n, at := range map[int]int{2: 0, 5: 4} { // the last of five has a short path
-		for _, e := range batchOf(t, alice, n)[at : at+1] {
-			form := e.Encode()
-			for i := range form {
-				for bit := range 8 {
-					mutant := bytes.Clone(form)
-					mutant[i] ^= 1 << bit
-					read, err := event.DecodeAny(mutant)
-					if err == nil {
-						err = read.Check()
-					}
-					if err == nil || !typed(err) {
-						t.Fatalf("batch of %d: bit %d of byte %d changed, and it holds: %v", n, bit, i, err)
-					}
-				}
-			}
-		}
-	}
-}
-
 // Whatever is said of an event alone is said of it among others: by package and by manager.
 func TestTogetherIsJudgedAsAlone(t *testing.T) {
 	company := newCompany(t)

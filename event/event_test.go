@@ -137,43 +137,6 @@ func TestATimeThatIsSignedIsRead(t *testing.T) {
 	}
 }
 
-// TestEveryByteOfAnEventCounts: whatever byte is changed on the way, and however, the
-// reader notices.
-func TestEveryByteOfAnEventCounts(t *testing.T) {
-	device, second := trust.NewKeyPair(trust.Device), trust.NewKeyPair(trust.Device)
-	single := sign(t, device, "a body of more than sixty-four bytes, so that it could pass for a signature")
-	double := sign(t, device, "")
-	if err := double.CoSign(second); err != nil {
-		t.Fatal(err)
-	}
-	for what, row := range map[string]struct {
-		data []byte
-		ok   func(ev *event.Event) error
-	}{
-		"signed":    {single.Encode(), (*event.Event).Check},
-		"co-signed": {double.Encode(), func(ev *event.Event) error { return errors.Join(ev.Check(), ev.CheckCoSignature(second.Public())) }},
-		"withheld":  {single.EncodeWithheld(), (*event.Event).CheckWithheld},
-	} {
-		if err := row.ok(decode(t, row.data)); err != nil {
-			t.Fatalf("%s: unchanged: %v", what, err)
-		}
-		for i := range row.data {
-			for _, bits := range []byte{0x01, 0x02, 0x03, 0x80, 0xff} {
-				changed := slices.Clone(row.data)
-				changed[i] ^= bits
-				if ev, err := event.Decode(changed); err == nil && row.ok(ev) == nil {
-					t.Errorf("%s: byte %d ^ %#x: not noticed", what, i, bits)
-				}
-			}
-		}
-		for n := range row.data {
-			if ev, err := event.Decode(row.data[:n]); err == nil && row.ok(ev) == nil {
-				t.Errorf("%s: cut to %d bytes: not noticed", what, n)
-			}
-		}
-	}
-}
-
 func TestTheErrorSaysWhatDoesNotHold(t *testing.T) {
 	device := trust.NewKeyPair(trust.Device)
 	ev := sign(t, device, "hello")

@@ -108,38 +108,6 @@ func TestExplainHoldsExactlyWhatVerifyAccepts(t *testing.T) {
 	}
 }
 
-func TestExplainHoldsExactlyWhatVerifyAcceptsOfTheJSONForm(t *testing.T) {
-	company := newCompany(t)
-	alice, bob := company.hire(), company.hire()
-	for name, v := range specimens(t, alice, bob) {
-		data, err := v.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		judge := func(what string, mutant []byte) {
-			t.Helper()
-			var verified error
-			read, err := event.ReadJSON(mutant)
-			if verified = err; err == nil {
-				verified = bob.manager(alice).Verify(t.Context(), read, event.Moment{}, nil)
-			}
-			agree(t, name+", "+what, verified, bob.manager(alice).ExplainJSON(t.Context(), mutant, event.Moment{}, nil))
-		}
-		judge("as it is", data)
-		for i := 0; i < len(data); i += 3 {
-			mutant := slices.Clone(data)
-			mutant[i] ^= 1
-			judge("a bit changed", mutant)
-			if i%7 == 0 {
-				judge("cut", data[:i])
-			}
-		}
-		judge("doubled", []byte(strings.Replace(string(data), `{"id"`, `{"id":"x","id"`, 1)))
-		judge("another member", []byte(strings.Replace(string(data), `{"id"`, `{"more":{"x":[1]},"id"`, 1)))
-		judge("followed", append(slices.Clone(data), '{', '}'))
-	}
-}
-
 // found is the finding of a check, and whether there is one that failed.
 func found(t *testing.T, r *event.Report, check event.Check) event.Finding {
 	t.Helper()
