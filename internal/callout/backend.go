@@ -2,9 +2,9 @@ package callout
 
 import (
 	"context"
-	"errors"
 
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/throttle"
 )
 
 // Authorizer decides who may log in, and as what. It is called concurrently. An error,
@@ -71,7 +71,7 @@ func (o only) Takes(*Request) bool { return true }
 // ErrWrong marks the refusal of a wrong proof: a password, token or signature that does not
 // hold, or nobody known by that name. Such failures slow down further ones; a right that
 // ended, or a service that does not answer, do not.
-var ErrWrong = errors.New("wrong name or proof")
+var ErrWrong = throttle.ErrWrong
 
 // Wrong is the refusal of a wrong proof. The reason goes to the audit, never to the client.
 func Wrong(format string, arguments ...any) error {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nkeys"
 	"golang.org/x/crypto/nacl/box"
+
+	"keyhall.dev/keyhall/internal/recent"
 )
 
 const (
@@ -28,7 +30,7 @@ type boxes struct {
 	private [keySize]byte
 
 	mu     sync.Mutex
-	shared *recent[string, *[keySize]byte] // by the server's xkey
+	shared *recent.Cache[string, *[keySize]byte] // by the server's xkey
 }
 
 func newBoxes(xkey nkeys.KeyPair) (*boxes, error) {
@@ -40,13 +42,13 @@ func newBoxes(xkey nkeys.KeyPair) (*boxes, error) {
 	if err != nil || kind != nkeys.PrefixByteCurve || len(raw) != keySize {
 		return nil, errors.New("not a curve key")
 	}
-	return &boxes{private: [keySize]byte(raw), shared: newRecent[string, *[keySize]byte](maxServers)}, nil
+	return &boxes{private: [keySize]byte(raw), shared: recent.New[string, *[keySize]byte](maxServers)}, nil
 }
 
 // with is the key shared with the holder of an xkey.
 func (b *boxes) with(xkey string) (*[keySize]byte, error) {
 	b.mu.Lock()
-	key, found := b.shared.get(xkey)
+	key, found := b.shared.Get(xkey)
 	b.mu.Unlock()
 	if found {
 		return key, nil
@@ -59,7 +61,7 @@ func (b *boxes) with(xkey string) (*[keySize]byte, error) {
 	box.Precompute(key, (*[keySize]byte)(raw), &b.private)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shared.put(xkey, key)
+	b.shared.Put(xkey, key)
 	return key, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/throttle"
 )
 
 // maxShown bounds what a Decision repeats of a client's own words, in bytes.
@@ -84,7 +85,7 @@ func outcomeOf(err error) Outcome {
 		outcome Outcome
 	}{
 		{errDefect, Failed},
-		{errThrottled, Throttled},
+		{throttle.ErrTooSoon, Throttled},
 		{errShed, Shed},
 		{errLate, Late},
 		{errReplayed, Malformed},

@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"keyhall.dev/keyhall/internal/throttle"
 )
 
 const (
@@ -44,6 +46,9 @@ type Config struct {
 	Decided     func(Decision)     // called after each answer, concurrently; it returns soon
 	Logger      *slog.Logger       // slog.Default()
 }
+
+// Throttle is how guessing is slowed down, where a backend is Guessable.
+type Throttle = throttle.Settings
 
 // Engine hears and answers login requests until it is closed.
 type Engine struct {
@@ -105,7 +110,7 @@ func (c Config) withDefaults() Config {
 	if c.InFlight == 0 {
 		c.InFlight = defaultInFlight
 	}
-	c.Throttle = c.Throttle.withDefaults()
+	c.Throttle = c.Throttle.WithDefaults()
 	if c.CheckServer == nil {
 		c.CheckServer = func(server Server) error { return CheckServerVersion(server.Version) }
 	}
@@ -127,7 +132,7 @@ func (c Config) respondent() (*respondent, error) {
 	case c.InFlight < 1:
 		return nil, fmt.Errorf("callout: InFlight is %d", c.InFlight)
 	}
-	if err := c.Throttle.check(); err != nil {
+	if err := c.Throttle.Check(); err != nil {
 		return nil, err
 	}
 	boxes, err := newBoxes(c.XKey)
@@ -140,7 +145,7 @@ func (c Config) respondent() (*respondent, error) {
 	}
 	return &respondent{
 		account: c.Account, issuer: issuer, boxes: boxes, signers: newSigners(),
-		origin: c.Origin, checkServer: c.CheckServer, replays: newReplays(), throttle: newThrottle(c.Throttle),
+		origin: c.Origin, checkServer: c.CheckServer, replays: newReplays(), throttle: throttle.New(c.Throttle),
 		logger: c.Logger, maxAnswer: int(c.Conn.MaxPayload()),
 	}, nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"keyhall.dev/keyhall/internal/throttle"
 )
 
 // How a fuzzed input becomes a request: each way gets deeper than the one before.
@@ -63,7 +65,7 @@ func newFuzzHall(t testing.TB) *fuzzHall {
 	h.respondent = respondent{
 		account: authKey, issuer: issuer, boxes: boxes, signers: newSigners(), maxAnswer: 1 << 20,
 		checkServer: func(s Server) error { return CheckServerVersion(s.Version) },
-		replays:     newReplays(), throttle: newThrottle(Throttle{}.withDefaults()),
+		replays:     newReplays(), throttle: throttle.New(Throttle{}.WithDefaults()),
 		logger: slog.New(slog.DiscardHandler),
 	}
 	h.backends = []Backend{Only("fuzz", func(_ context.Context, r *Request) (*Grant, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/throttle"
 )
 
 // answerTime is how long before its server's deadline a login that is still undecided is
@@ -23,11 +24,10 @@ const lateBy = time.Second
 
 // The refusals that are neither the backend's nor the client's doing.
 var (
-	errDefect    = errors.New("defect")             // a failure of our own or of an Authorizer
-	errThrottled = errors.New("too soon to guess")  // after wrong tries
-	errShed      = errors.New("too many logins")    // for the time there is
-	errLate      = errors.New("the time is over")   // that the server waits
-	errReplayed  = errors.New("asked once already") // for the connection of a request
+	errDefect   = errors.New("defect")             // a failure of our own or of an Authorizer
+	errShed     = errors.New("too many logins")    // for the time there is
+	errLate     = errors.New("the time is over")   // that the server waits
+	errReplayed = errors.New("asked once already") // for the connection of a request
 )
 
 // login is one login on its way from the request to the answer.
@@ -37,8 +37,8 @@ type login struct {
 	began    time.Time // when it had waited
 	request  *Request
 	backend  Backend
-	at       int   // of the engine's backends, which one
-	guess    guess // whose secret it tries
+	at       int            // of the engine's backends, which one
+	guess    throttle.Guess // whose secret it tries
 	decision Decision
 }
 
@@ -65,7 +65,7 @@ type respondent struct {
 	origin      *Origin // nil without a proxy of our own
 	checkServer func(Server) error
 	replays     *replays
-	throttle    *throttle
+	throttle    *throttle.Throttle
 	logger      *slog.Logger
 	maxAnswer   int // bytes
 }
@@ -91,7 +91,7 @@ func (r *respondent) receive(backends []Backend, header nats.Header, data []byte
 	if err := r.place(l, backends); err != nil {
 		return l, err
 	}
-	return l, r.throttle.look(l.guess)
+	return l, r.throttle.Look(l.guess)
 }
 
 // open reads a request; hostile bytes can only come from a server or a user of this
@@ -123,7 +123,7 @@ func (r *respondent) place(l *login, backends []Backend) (err error) {
 		}
 		l.backend, l.at, l.decision.Backend = backend, i, backend.Name()
 		if guessable, is := backend.(Guessable); is {
-			l.guess = newGuess(l.decision.Backend, guessable.Guessed(l.request), l.request.Client.Host)
+			l.guess = throttle.NewGuess(l.decision.Backend, guessable.Guessed(l.request), l.request.Client.Host)
 		}
 		return nil
 	}
@@ -135,11 +135,11 @@ func (r *respondent) decide(ctx context.Context, l *login) answer {
 	l.began = time.Now()
 	ctx, cancel := context.WithDeadline(ctx, l.answerBy())
 	defer cancel()
-	if err := r.throttle.begin(l.guess); err != nil {
+	if err := r.throttle.Begin(l.guess); err != nil {
 		return r.refuse(l, err)
 	}
 	grant, err := r.authorize(ctx, l)
-	r.throttle.end(l.guess, err)
+	r.throttle.End(l.guess, err)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) || err == nil && !time.Now().Before(l.request.Expires) {
 		return r.refuse(l, tooLate(err))
 	}

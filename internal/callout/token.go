@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
+	"keyhall.dev/keyhall/internal/recent"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -142,11 +143,11 @@ func (s *signer) token(claims jwt.Claims, now time.Time) (string, error) {
 // signers keep the keys with which grants were signed.
 type signers struct {
 	mu sync.Mutex
-	by *recent[nkeys.KeyPair, *signer]
+	by *recent.Cache[nkeys.KeyPair, *signer]
 }
 
 func newSigners() *signers {
-	return &signers{by: newRecent[nkeys.KeyPair, *signer](maxSigners)}
+	return &signers{by: recent.New[nkeys.KeyPair, *signer](maxSigners)}
 }
 
 func (s *signers) of(pair nkeys.KeyPair) (*signer, error) {
@@ -158,12 +159,12 @@ func (s *signers) of(pair nkeys.KeyPair) (*signer, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ready, found := s.by.get(pair); found {
+	if ready, found := s.by.Get(pair); found {
 		return ready, nil
 	}
 	ready, err := newSigner(pair)
 	if err == nil {
-		s.by.put(pair, ready)
+		s.by.Put(pair, ready)
 	}
 	return ready, err
 }
