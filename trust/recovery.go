@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -113,17 +112,7 @@ func (r *Recovery) derive(what string) []byte {
 	return key
 }
 
-func (r *Recovery) aead() cipher.AEAD {
-	block, err := aes.NewCipher(r.derive("recovery-wrap"))
-	if err != nil {
-		panic(err) // 32 bytes are a key
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err) // AES has the block size
-	}
-	return aead
-}
+func (r *Recovery) aead() cipher.AEAD { return sealed(r.derive("recovery-wrap")) }
 
 // backupData binds a blob to its hub and to the name under which it lies there.
 func (r *Recovery) backupData(hubID string) []byte {
