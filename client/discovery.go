@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -65,11 +67,19 @@ func fetchProof(ctx context.Context, endpoint, origin string) (*api.Proof, error
 	if err != nil {
 		return nil, fmt.Errorf("ask hub: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	asker := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := asker.Do(request)
+	var unproved *tls.CertificateVerificationError
+	if errors.As(err, &unproved) {
+		return nil, fault.Wrap(fault.Refused, err, "the certificate of the hub at %s is not trusted (%v); nothing was sent to it", origin, unproved.Err)
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "no hub answers at %s; is it running, and is the address right?", origin)
 	}
 	defer response.Body.Close()
+	if at, err := response.Location(); err == nil { // what is signed, and what invites carry, is one address
+		return nil, fault.New(fault.Refused, "the hub at %s is reached at %s://%s; use that address", origin, at.Scheme, at.Host)
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
 	answer := new(api.Proof)
 	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(body, answer) != nil {

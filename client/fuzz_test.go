@@ -274,3 +274,19 @@ func readVectors(t testing.TB, name string, v any) {
 		t.Fatal(err)
 	}
 }
+
+func FuzzParseState(f *testing.F) {
+	for _, text := range []string{`{"state":"here"}`, `{"state":"typing"}`, `{"state":"gone"}`, `{"state":""}`, `{"state":"here","x":1}`, `{}`, ``} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		state, err := parseState(text)
+		if err != nil {
+			return
+		}
+		again, err := trust.Canonical(liveBody{state})
+		if err != nil || !bytes.Equal(again, text) {
+			t.Fatalf("%q comes out as %q, %v", text, again, err)
+		}
+	})
+}

@@ -99,32 +99,47 @@ func unfit(room string) error {
 	return fault.New(fault.Refused, "what the hub shows of %s does not fit together; do not trust it", room)
 }
 
-// open verifies a message of a room and opens it. live says that it came just now, when
-// its author must be entitled now as well. b.mu is held.
+// judged says how what is said in a room is judged.
+type judged struct {
+	kind    string
+	subject func(room, account string) string
+	stored  time.Time       // when it was stored, or came
+	live    bool            // it came just now: its author must be entitled now as well
+	may     func(Role) bool // who may say it
+}
+
+// judge verifies what was said in a room and opens it. b.mu is held.
+func (b *roomBook) judge(ctx context.Context, known *roomPage, ev *event.Event, by judged) ([]byte, *roomPage, error) {
+	account := ev.Author.Text(trust.Account)
+	if err := ev.Meant(by.kind, by.subject(known.Room.ID, account), b.c.hubID()); err != nil {
+		return nil, nil, err
+	}
+	if err := ev.Check(); err != nil {
+		return nil, nil, err
+	}
+	if apart := ev.Time.Sub(by.stored).Abs(); apart > trust.ClockSkew {
+		return nil, nil, fmt.Errorf("%w: it is %s away from when it was stored", event.ErrTime, apart.Round(time.Second))
+	}
+	if err := b.c.book.vouch(ctx, ev, func(author *chain.Person) error { return author.VouchesForMessage(ev) }); err != nil {
+		return nil, nil, err
+	}
+	known, err := b.entitled(ctx, known, ev, by)
+	if err != nil {
+		return nil, nil, err
+	}
+	plaintext, err := b.plaintext(known, ev)
+	return plaintext, known, err
+}
+
+// open verifies a message of a room and opens it. live says that it came just now. b.mu is
+// held.
 func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, live bool) (*Message, error) {
 	ev, err := event.Decode(entry.Event)
 	if err != nil {
 		return nil, err
 	}
-	room := &known.Room
-	account := ev.Author.Text(trust.Account)
-	if err := ev.Meant(messageType, saySubject(room.ID, account), b.c.hubID()); err != nil {
-		return nil, err
-	}
-	if err := ev.Check(); err != nil {
-		return nil, err
-	}
-	if apart := ev.Time.Sub(entry.Time).Abs(); apart > trust.ClockSkew {
-		return nil, fmt.Errorf("%w: it is %s away from when it was stored", event.ErrTime, apart.Round(time.Second))
-	}
-	judge := func(author *chain.Person) error { return author.VouchesForMessage(ev) }
-	if err := b.c.book.vouch(ctx, ev, judge); err != nil {
-		return nil, err
-	}
-	if known, err = b.entitled(ctx, known, ev, live); err != nil {
-		return nil, err
-	}
-	plaintext, err := b.plaintext(known, ev)
+	path := judged{kind: messageType, subject: saySubject, stored: entry.Time, live: live, may: Role.MayWrite}
+	plaintext, known, err := b.judge(ctx, known, ev, path)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +153,7 @@ func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, l
 	if err := known.see(ev, entry); err != nil {
 		return nil, err
 	}
-	author, err := b.c.book.person(ctx, account)
+	author, err := b.c.book.person(ctx, ev.Author.Text(trust.Account))
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +162,9 @@ func (b *roomBook) open(ctx context.Context, known *roomPage, entry api.Entry, l
 	}, nil
 }
 
-// entitled checks that the author might write at the head that the message names and,
-// live, at the newest head. An unknown head is fetched.
-func (b *roomBook) entitled(ctx context.Context, known *roomPage, ev *event.Event, live bool) (*roomPage, error) {
+// entitled checks that the author might say it at the head that it names and, live, at the
+// newest head. An unknown head is fetched.
+func (b *roomBook) entitled(ctx context.Context, known *roomPage, ev *event.Event, by judged) (*roomPage, error) {
 	if _, found := known.Room.Places[ev.Head]; !found {
 		var err error
 		if known, err = b.sync(ctx, known.Room.ID); err != nil {
@@ -163,10 +178,10 @@ func (b *roomBook) entitled(ctx context.Context, known *roomPage, ev *event.Even
 	}
 	account := ev.Author.Text(trust.Account)
 	role, _ := room.RoleAt(account, place, ev.Time)
-	if live && role.MayWrite() {
+	if by.live && by.may(role) {
 		role, _ = room.RoleOf(account, time.Now())
 	}
-	if !role.MayWrite() {
+	if !by.may(role) {
 		return nil, fmt.Errorf("%w: its author may not write in this room", chain.ErrRefused)
 	}
 	return known, nil
@@ -236,29 +251,33 @@ func (b *roomBook) compose(ctx context.Context, id, text string) (*event.Event, 
 	if known, err = b.current(ctx, id); err != nil {
 		return nil, err
 	}
+	ev := &event.Event{Type: messageType, Subject: saySubject(id, b.c.account())}
+	return ev, b.finish(known, ev, messageBody{text})
+}
+
+// finish makes an event one of the member's in a room, with a body that is sealed where the
+// room is, and signs it. b.mu is held.
+func (b *roomBook) finish(known *roomPage, ev *event.Event, body any) error {
 	author, err := trust.ParsePublicKey(trust.Account, b.c.account())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	plaintext, err := trust.Canonical(messageBody{text})
+	plaintext, err := trust.Canonical(body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	room := &known.Room
-	ev := &event.Event{
-		Author: author, Type: messageType, Subject: saySubject(id, b.c.account()),
-		Audience: b.c.hubID(), Head: room.Head, Body: plaintext,
-	}
+	ev.Author, ev.Audience, ev.Head, ev.Body = author, b.c.hubID(), room.Head, plaintext
 	if room.Kind == chain.Sealed {
 		key, err := b.epochKey(known, room.Current)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := ev.Seal(key, room.Current, b.c.profile.device.Public(), plaintext); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return ev, ev.Sign(b.c.profile.device)
+	return ev.Sign(b.c.profile.device)
 }
 
 func saySubject(room, account string) string { return "room." + room + ".say." + account }

@@ -32,6 +32,17 @@ func (b *book) pin(handle, account string) error {
 	return anotherKey(handle, account, b.pins[handle])
 }
 
+// handleOf is the handle of an account whose chain is known, "" for one that has another's.
+func (b *book) handleOf(account string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, err := b.load(account)
+	if err != nil || known.Person.Seq == 0 || b.pin(known.Person.Handle, account) != nil {
+		return ""
+	}
+	return known.Person.Handle
+}
+
 func anotherKey(handle, account, before string) error {
 	return fault.Wrap(fault.Refused, ErrFork,
 		"the hub says that %s has another key than before (%s, it was %s); do not trust it",

@@ -16,12 +16,7 @@ import (
 
 // Say sends a message to a room of the session and waits until it is stored.
 func (s *Session) Say(ctx context.Context, room, text string) (*Message, error) {
-	var at *feed
-	for _, f := range s.feeds {
-		if f.room.Room == room || f.room.ID == room {
-			at = f
-		}
-	}
+	at := s.feed(room)
 	if at == nil {
 		return nil, fault.Wrap(fault.NotFound, ErrNotInRoom, "this session is not in %s", room)
 	}
@@ -38,6 +33,16 @@ func (s *Session) Say(ctx context.Context, room, text string) (*Message, error) 
 	return &Message{
 		Room: at.room.Room, Seq: seq, Author: s.c.profile.Settings.Handle, Time: ev.Time, Text: text, ID: ev.ID.String(),
 	}, nil
+}
+
+// feed is one of the session's rooms by name or id, nil for another.
+func (s *Session) feed(room string) *feed {
+	for _, f := range s.feeds {
+		if f.room.Room == room || f.room.ID == room {
+			return f
+		}
+	}
+	return nil
 }
 
 // publish sends the event until the stream has acknowledged it; the same event twice is
@@ -115,7 +120,7 @@ func (s *Session) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	for id, f := range s.feeds {
 		refused := fault.Wrap(fault.Refused, ErrNotInRoom, "the hub does not let you into %s", f.room.Room)
 		switch {
-		case strings.Contains(text, "room."+id+"."):
+		case strings.Contains(text, "room."+id+".say."):
 			s.mu.Lock()
 			if cancel := s.waiting[saySubject(id, s.c.account())]; cancel != nil {
 				cancel(refused)
@@ -129,7 +134,7 @@ func (s *Session) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 
 // Say sends one message to a room.
 func (c *Client) Say(ctx context.Context, room, text string) (*Message, error) {
-	session, err := c.Enter(ctx, 0, room)
+	session, err := c.enter(ctx, 0, room)
 	if err != nil {
 		return nil, err
 	}

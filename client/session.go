@@ -43,6 +43,7 @@ type Session struct {
 	messages chan Message
 	problems chan error
 	soon     chan struct{} // asks for heads to be compared before long
+	came     chan struct{} // somebody came of whom nobody had heard
 
 	ctx     context.Context //nolint:containedctx // ends with the session, which outlives its making
 	cancel  context.CancelFunc
@@ -77,14 +78,25 @@ type feed struct {
 	past  []api.Entry // to be shown first
 
 	given map[string]bool // messages that were handed over, by author and id
+
+	present presences
 }
 
 // Enter connects to rooms, by name or id, and shows up to backlog of each room's newest
-// messages first.
+// messages first. The others there see that the member is present.
 func (c *Client) Enter(ctx context.Context, backlog int, rooms ...string) (*Session, error) {
+	s, err := c.enter(ctx, backlog, rooms...)
+	if err == nil {
+		s.tasks.Go(s.beHere)
+	}
+	return s, err
+}
+
+// enter is Enter without being seen.
+func (c *Client) enter(ctx context.Context, backlog int, rooms ...string) (*Session, error) {
 	s := &Session{
 		c: c, messages: make(chan Message, feedBuffer), problems: make(chan error, feedBuffer), soon: make(chan struct{}, 1),
-		feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc), outages: newOutages(),
+		came: make(chan struct{}, 1), feeds: make(map[string]*feed), waiting: make(map[string]context.CancelCauseFunc), outages: newOutages(),
 		standing: newStanding(c.putOut),
 	}
 	var ids []string
@@ -177,6 +189,9 @@ func (s *Session) subscribe(ctx context.Context, backlog int) error {
 func (s *Session) listen(nc *nats.Conn, id string, f *feed) error {
 	if _, err := nc.Subscribe("feed."+id, func(msg *nats.Msg) { s.receive(f, msg) }); err != nil {
 		return fmt.Errorf("subscribe to room: %w", err)
+	}
+	if _, err := nc.Subscribe("room."+id+".live.*", func(msg *nats.Msg) { s.receiveLive(f, msg) }); err != nil {
+		return fmt.Errorf("subscribe to presence: %w", err)
 	}
 	return nil
 }

@@ -109,16 +109,17 @@ type Rooms struct {
 }
 
 // HistoryRequest asks for up to Limit messages of a room after a stream sequence; with
-// Last instead, for the newest ones.
+// Last instead, for the newest ones; with Before, for the newest ones below that sequence.
 type HistoryRequest struct {
-	Room  string `json:"room"`
-	After uint64 `json:"after"`
-	Limit int    `json:"limit,omitempty"`
-	Last  bool   `json:"last,omitempty"`
+	Room   string `json:"room"`
+	After  uint64 `json:"after"`
+	Limit  int    `json:"limit,omitempty"`
+	Last   bool   `json:"last,omitempty"`
+	Before uint64 `json:"before,omitempty"`
 }
 
-// History is complete from After to Through: a sequence of the room that is absent was
-// deleted. Last is the room's newest sequence.
+// History is complete from After, or its first message, to Through: a sequence of the room
+// that is absent was deleted. Last is the room's newest sequence.
 type History struct {
 	Messages []Entry `json:"messages"`
 	Through  uint64  `json:"through"`

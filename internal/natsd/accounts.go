@@ -14,7 +14,7 @@ const minServer = "2.15.1"
 // How many subscriptions a connection may have. The accounts say so: limits in the JWT that
 // a callout issues are not looked at (nats-server 2.15.2).
 const (
-	roomsSubscriptions = 144  // two for each of a connection's 64 rooms, and a few
+	roomsSubscriptions = 144  // two for each of a connection's 64 rooms (feed and presence), and a few
 	hubSubscriptions   = 8192 // the services need hundreds
 )
 

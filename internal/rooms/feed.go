@@ -89,17 +89,21 @@ func (f *Feed) After(ctx context.Context, room string, after uint64, limit int) 
 	})
 }
 
-// Newest reads up to limit messages at the end of a room, as many as fit one answer.
-func (f *Feed) Newest(ctx context.Context, room string, limit int) (*api.History, error) {
+// Newest reads up to limit messages at the end of a room, or below the sequence before if it
+// is not 0, as many as fit one answer.
+func (f *Feed) Newest(ctx context.Context, room string, before uint64, limit int) (*api.History, error) {
 	history, err := f.empty(ctx, room)
 	if err != nil {
 		return nil, err
 	}
+	if before > 0 {
+		history.Through = min(history.Last, before-1)
+	}
 	// Other rooms' messages lie between: look back further until there are enough.
 	for distance := uint64(limit); ; distance *= 2 {
-		after := history.Last - min(history.Last, distance)
+		after := history.Through - min(history.Through, distance)
 		end := newest{limit: limit}
-		if err := f.each(ctx, room, after, history.Last, end.take); err != nil {
+		if err := f.each(ctx, room, after, history.Through, end.take); err != nil {
 			return nil, err
 		}
 		if len(end.messages) >= limit || end.full || after == 0 {

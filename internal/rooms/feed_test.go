@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func TestAMessageWithBrokenHeadersStopsNoReading(t *testing.T) {
 	publishRaw(t, h.member, broken.Subject, "HTTP/1.0\r\n\r\n")
 	for _, read := range map[string]func() (*api.History, error){
 		"from the start": func() (*api.History, error) { return h.feed.After(natstest.Within(t), room, 0, 10) },
-		"the newest":     func() (*api.History, error) { return h.feed.Newest(natstest.Within(t), room, 10) },
+		"the newest":     func() (*api.History, error) { return h.feed.Newest(natstest.Within(t), room, 0, 10) },
 	} {
 		history, err := read()
 		if err != nil || len(history.Messages) != 1 || history.Messages[0].Seq != 1 {
@@ -85,15 +86,37 @@ func TestTheNewestMessagesFitAnAnswer(t *testing.T) {
 		h.say(t, size)
 	}
 	h.say(t, 10)
-	history, err := h.feed.Newest(natstest.Within(t), room, 500)
+	history, err := h.feed.Newest(natstest.Within(t), room, 0, 500)
 	must(t, err)
 	if got := len(history.Messages); got != 3 || history.Messages[2].Seq != 7 || history.Last != 7 {
 		t.Errorf("%d messages, the last at %d of %d", got, history.Messages[got-1].Seq, history.Last)
 	}
-	history, err = h.feed.Newest(natstest.Within(t), room, 1)
+	history, err = h.feed.Newest(natstest.Within(t), room, 0, 1)
 	must(t, err)
 	if len(history.Messages) != 1 || history.Messages[0].Seq != 7 {
 		t.Errorf("%d messages", len(history.Messages))
+	}
+}
+
+func TestThePastComesInPagesUpwards(t *testing.T) {
+	h := open(t)
+	for range 5 {
+		h.say(t, 10)
+	}
+	for before, want := range map[uint64][]uint64{1: {}, 2: {1}, 4: {2, 3}, 6: {4, 5}, 99: {4, 5}, 0: {4, 5}} {
+		history, err := h.feed.Newest(natstest.Within(t), room, before, 2)
+		must(t, err)
+		got := []uint64{}
+		for _, entry := range history.Messages {
+			got = append(got, entry.Seq)
+		}
+		through := uint64(5)
+		if before > 0 {
+			through = min(through, before-1)
+		}
+		if !slices.Equal(got, want) || history.Last != 5 || history.Through != through {
+			t.Errorf("below %d: %v through %d of %d, want %v", before, got, history.Through, history.Last, want)
+		}
 	}
 }
 

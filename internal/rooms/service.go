@@ -127,8 +127,8 @@ func (s *Service) history(ctx context.Context, caller string, data []byte) (any,
 	if request.Limit > 0 {
 		limit = min(request.Limit, historyMost)
 	}
-	if request.Last {
-		return s.Feed.Newest(ctx, request.Room, limit)
+	if request.Last || request.Before > 0 {
+		return s.Feed.Newest(ctx, request.Room, request.Before, limit)
 	}
 	return s.Feed.After(ctx, request.Room, request.After, limit)
 }

@@ -38,6 +38,7 @@ type Session struct {
 	Server  string   `json:"server"`
 	Client  uint64   `json:"client"`
 	Rooms   []string `json:"rooms"`
+	Browser string   `json:"browser,omitempty"` // id of the browser's session that it came with
 
 	Host    string    `json:"host,omitempty"`    // address
 	Program string    `json:"program,omitempty"` // what the client calls itself
@@ -178,6 +179,28 @@ func (r *Registry) Evictions(kick Kick, settled func(context.Context, ledger.Ent
 			return nil
 		},
 	}
+}
+
+// EndBrowser closes the connections that came with a browser's session, which has ended.
+func (r *Registry) EndBrowser(ctx context.Context, kick Kick, account, browser string) error {
+	sessions, err := r.of(ctx, account)
+	if err != nil {
+		return err
+	}
+	gone := audit.Closed{By: audit.ByRights, Why: "session ended", Name: account}
+	for _, s := range sessions {
+		if s.Browser != browser {
+			continue
+		}
+		if err := kick(ctx, s.Server, s.Client); err != nil {
+			return err
+		}
+		gone.Closed = append(gone.Closed, audit.Connection{Server: s.Server, CID: s.Client})
+	}
+	if len(gone.Closed) > 0 {
+		r.Closed(gone)
+	}
+	return nil
 }
 
 // whoseRights says whose sessions an event touches, and which of them; nil for none.

@@ -2,15 +2,19 @@ package members_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/browsers"
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/callout/backend/backendtest"
 	"keyhall.dev/keyhall/internal/callout/backend/invites"
@@ -172,7 +176,7 @@ func TestConformanceOfMembers(t *testing.T) {
 	unsigned := asks("rooms "+a.String(), a)
 	unsigned.Signature = ""
 	backendtest.Run(t, backendtest.Subject{
-		Backend:  &members.Backend{People: h.people, Rooms: h.rooms, Sessions: registry, Account: account, Life: time.Hour},
+		Backend:  &members.Backend{People: h.people, Rooms: h.rooms, Sessions: registry, Browsers: h.browsers(), Account: account, Life: time.Hour},
 		Accounts: callout.Accounts{account},
 		Good: []backendtest.Login{
 			{Name: "alice in her room", Request: names(a, " "+kitchen), Query: query("alice", kitchen)},
@@ -200,8 +204,8 @@ func TestConformanceOfMembers(t *testing.T) {
 			return &request
 		},
 		Private: backendtest.Private{
-			Publish:   []string{"room." + kitchen + ".say." + accounts},
-			Subscribe: []string{"feed." + kitchen, "feed." + attic, "_INBOX_" + a.String() + ".x", "_INBOX_" + b.String() + ".x"},
+			Publish:   []string{"room." + kitchen + ".say." + accounts, "room." + kitchen + ".live." + accounts},
+			Subscribe: []string{"room." + kitchen + ".live.*", "feed." + kitchen, "feed." + attic, "_INBOX_" + a.String() + ".x", "_INBOX_" + b.String() + ".x"},
 		},
 	})
 }
@@ -292,13 +296,65 @@ func TestConformanceOfReturners(t *testing.T) {
 	})
 }
 
+// browsers are those that are signed in.
+func (h *house) browsers() *browsers.Sessions {
+	h.hall.T().Helper()
+	opened, err := browsers.Open(hubtest.Context(h.hall.T()), h.nc, 1, browsers.Sessions{People: h.people, Cookie: "keyhall_session"})
+	if err != nil {
+		h.hall.T().Fatal(err)
+	}
+	return opened
+}
+
+// TestAGrantLastsNoLongerThanTheSessionOfItsBrowser: one that is used the last time for a month
+// may not stay for another hour.
+func TestAGrantLastsNoLongerThanTheSessionOfItsBrowser(t *testing.T) {
+	h := newHouse(t)
+	alice := h.hall.Join("alice")
+	ctx := hubtest.Context(t)
+	_, phone, err := alice.AddDevice(ctx, "phone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signedIn := h.browsers()
+	session, _, err := signedIn.New(ctx, alice.Profile.Settings.Account, phone.String(), "192.0.2.1", "Browser/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := time.Now().Add(10 * time.Minute)
+	session.Seen = ends.Add(-30 * 24 * time.Hour)
+	js, err := jetstream.New(h.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(ctx, browsers.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aged, err := json.Marshal(session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Put(ctx, "session."+session.ID, aged); err != nil {
+		t.Fatal(err)
+	}
+	b := &members.Backend{
+		People: h.people, Rooms: h.rooms, Browsers: signedIn, Life: time.Hour,
+		Account: callout.Account{Name: "ROOMS", ID: h.keys.Rooms, Signer: h.keys.RoomsSigner},
+	}
+	grant, err := b.Explain(ctx, callout.Query{User: phone.String()})
+	if err != nil || grant.Expires.After(ends.Add(time.Second)) {
+		t.Errorf("it lasts until %v, and the session until %v: %v", grant.Expires, ends, err)
+	}
+}
+
 // TestAnExplanationSaysWhyOfEachRoom: what a member may in which room, and what not.
 func TestAnExplanationSaysWhyOfEachRoom(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.hall.Join("alice"), h.hall.Join("bob")
 	kitchen, attic := h.room(alice, "kitchen", "bob"), h.room(alice, "attic")
 	account := callout.Account{Name: "ROOMS", ID: h.keys.Rooms, Signer: h.keys.RoomsSigner}
-	b := &members.Backend{People: h.people, Rooms: h.rooms, Account: account, Life: time.Hour}
+	b := &members.Backend{People: h.people, Rooms: h.rooms, Browsers: h.browsers(), Account: account, Life: time.Hour}
 	grant, err := b.Explain(natstest.Within(t), callout.Query{User: "bob", Rooms: []string{kitchen, attic}})
 	if err != nil {
 		t.Fatal(err)
@@ -308,7 +364,8 @@ func TestAnExplanationSaysWhyOfEachRoom(t *testing.T) {
 	for _, id := range sorted(kitchen, attic) {
 		want += "; room " + id + ": " + rights[id]
 	}
-	if grant.Rule != want || len(grant.Publish.Allow) != 0 || len(grant.Subscribe.Allow) != 1 {
+	publish, subscribe := []string{"room." + kitchen + ".live." + bob.Profile.Settings.Account}, []string{"feed." + kitchen, "room." + kitchen + ".live.*"}
+	if grant.Rule != want || !slices.Equal(grant.Publish.Allow, publish) || !slices.Equal(grant.Subscribe.Allow, subscribe) {
 		t.Errorf("%+v\nwant the rule %s", grant, want)
 	}
 	if _, err := b.Explain(natstest.Within(t), callout.Query{User: "bob", Rooms: []string{"*"}}); err == nil {

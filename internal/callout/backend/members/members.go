@@ -3,15 +3,18 @@
 //
 // What a connection says of itself stands in its user field, stated in
 // docs/protocol/subjects.md: rooms, its device and the rooms. That it is this device, its
-// signature over the server's nonce proves.
+// signature over the server's nonce proves. A device that has signed in as a browser brings its
+// session's cookie as well, through the WebSocket as the login's token.
 package members
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"keyhall.dev/keyhall/internal/browsers"
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
@@ -33,6 +36,7 @@ type Backend struct {
 	People   *people.View
 	Rooms    *rooms.View
 	Sessions *sessions.Registry
+	Browsers *browsers.Sessions
 	Account  callout.Account // ROOMS
 	Life     time.Duration   // of a connection
 }
@@ -71,13 +75,23 @@ func (b *Backend) Authorize(ctx context.Context, r *callout.Request) (*callout.G
 		Account: person.State.Account, Device: device, Server: r.Server.ID, Client: r.Client.ID, Rooms: ids,
 		Host: r.Client.Host, Program: r.Client.Name,
 	}
+	if r.Token != "" {
+		session.Browser = browsers.IDOf(r.Token.Reveal())
+	}
 	if err := b.Sessions.Note(ctx, session); err != nil {
 		return nil, err
 	}
 	if person, err = b.People.Device(ctx, device); err != nil {
 		return nil, err
 	}
-	return b.grant(ctx, person, device, ids)
+	browser, err := b.Browsers.Judge(ctx, person.State.Account, device, r.Token.Reveal())
+	if errors.Is(err, browsers.ErrNone) {
+		return nil, callout.Wrong("the device is a browser's, and brings no session of its own")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.grant(ctx, person, device, ids, browser)
 }
 
 // Explain is the grant of a member by handle, account key or device key in the rooms of these
@@ -92,7 +106,24 @@ func (b *Backend) Explain(ctx context.Context, query callout.Query) (*callout.Gr
 	if err != nil {
 		return nil, err
 	}
-	return b.grant(ctx, person, device, ids)
+	browser, err := b.session(ctx, person.State.Account, device)
+	if err != nil {
+		return nil, err
+	}
+	return b.grant(ctx, person, device, ids, browser)
+}
+
+// session is the one that a browser's device would bring.
+func (b *Backend) session(ctx context.Context, account, device string) (*browsers.Session, error) {
+	is, err := b.Browsers.IsBrowser(ctx, account, device)
+	if err != nil || !is {
+		return nil, err
+	}
+	found, err := b.Browsers.Of(ctx, account, device)
+	if err == nil && found == nil {
+		err = fault.New(fault.Refused, "the device is a browser's, and has no session: it has to sign in")
+	}
+	return found, err
 }
 
 // find is the person, and the device, that somebody may mean.
@@ -114,19 +145,25 @@ func (b *Backend) find(ctx context.Context, user string) (*ledger.Snapshot[chain
 	}
 	longest := ""
 	for device, fact := range person.State.Devices {
-		if fact.Revoked == 0 && (longest == "" || fact.Expires.After(person.State.Devices[longest].Expires)) {
-			longest = device
+		if fact.Revoked != 0 || (longest != "" && !fact.Expires.After(person.State.Devices[longest].Expires)) {
+			continue
 		}
+		if _, err := b.session(ctx, person.State.Account, device); fault.Is(err, fault.Refused) {
+			continue // a browser that has signed out comes in no more than one that was revoked
+		} else if err != nil {
+			return nil, "", err
+		}
+		longest = device
 	}
 	if longest == "" {
-		return nil, "", fault.New(fault.Refused, "all devices of this member were revoked")
+		return nil, "", fault.New(fault.Refused, "all devices of this member were revoked, or have signed out")
 	}
 	return person, longest, nil
 }
 
 // grant is what a person's device gets now.
 func (b *Backend) grant(
-	ctx context.Context, person *ledger.Snapshot[chain.Person], device string, ids []string,
+	ctx context.Context, person *ledger.Snapshot[chain.Person], device string, ids []string, browser *browsers.Session,
 ) (*callout.Grant, error) {
 	now := time.Now()
 	fact := person.State.Devices[device]
@@ -141,6 +178,10 @@ func (b *Backend) grant(
 		Rule:    "member by device " + device,
 		Inbox:   "_INBOX_" + device,
 		Expires: earlier(now.Add(b.Life), fact.Expires),
+	}
+	if browser != nil {
+		grant.Rule += ", a browser's, with session " + browser.ID
+		grant.Expires = earlier(grant.Expires, browser.Expires)
 	}
 	for _, id := range ids {
 		right, err := b.enter(ctx, grant, id, person, now)
@@ -169,7 +210,8 @@ func (b *Backend) enter(
 	if role == "" {
 		return none, nil
 	}
-	grant.Subscribe.Allow = append(grant.Subscribe.Allow, "feed."+id)
+	grant.Subscribe.Allow = append(grant.Subscribe.Allow, "feed."+id, "room."+id+".live.*")
+	grant.Publish.Allow = append(grant.Publish.Allow, "room."+id+".live."+person.State.Account)
 	if role.MayWrite() {
 		grant.Publish.Allow = append(grant.Publish.Allow, "room."+id+".say."+person.State.Account)
 	}
