@@ -23,8 +23,8 @@ build: web
 	go build -o bin/keyhall ./cmd/keyhall
 
 # The web app, as it becomes part of the program. Without Node there is none, and the hub says so.
-WEB := $(wildcard web/package.json web/package-lock.json web/build.mjs web/tsconfig.json) \
-	$(shell find web/src -type f 2>/dev/null)
+WEB := $(strip $(wildcard web/package.json web/package-lock.json web/build.mjs web/tsconfig.json) \
+	$(shell find web/src -type f 2>/dev/null))
 ifneq ($(shell command -v node 2>/dev/null),)
 web: web/dist/index.html
 else
@@ -33,7 +33,7 @@ web:
 endif
 
 web/dist/index.html: $(WEB) | $(if $(WEB),web/node_modules/.package-lock.json)
-	$(if $(WEB),cd web && node build.mjs && touch dist/index.html)
+	$(if $(WEB),cd web && node build.mjs)
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
@@ -43,7 +43,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 # debuggers need is not linked, a second for each package. What is tried byte by byte is tried
 # without the race detector, under which it takes ten times as long (files named every_test.go).
 TEST := go test -vet=off -ldflags='-s -w' -json
-test:
+test: web
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
 	@mkdir -p bin

@@ -6,29 +6,34 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"keyhall.dev/keyhall/internal/browsers"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/natsd"
 	"keyhall.dev/keyhall/internal/recovery"
 	"keyhall.dev/keyhall/internal/rooms"
+	"keyhall.dev/keyhall/internal/signin"
 )
 
 const (
 	hubAccount   = "HUB"
 	roomsAccount = "ROOMS"
-	backupStream = "KV_" + recovery.Bucket
+	bucketStream = "KV_" // and the bucket's name
 )
 
 // inOrder are the streams of a backup, in the order of their snapshots. What names
-// something in another stream comes before it: a message names places of the ledger, and so
-// does a member's backup. So the ledger comes last, and has all that the others name.
+// something in another stream comes before it: a message names places of the ledger, a session
+// a device there, and so do a member's backups. So the ledger comes last, and has all that the others name.
 var inOrder = []struct{ name, account string }{
 	{rooms.Stream, roomsAccount},
-	{backupStream, hubAccount},
+	{bucketStream + recovery.Bucket, hubAccount},
+	{bucketStream + signin.Bucket, hubAccount},
+	{bucketStream + browsers.Bucket, hubAccount},
 	{ledger.Stream, hubAccount},
 }
 
@@ -51,7 +56,7 @@ func Write(ctx context.Context, dataDir, path string) (*Summary, error) {
 	}
 	if natsd.LivesOutside(dataDir) {
 		return nil, fault.New(fault.Refused, "this hub lives on a NATS system of its operator's; its streams are backed up there "+
-			"(LEDGER and KV_RECOVERY in account HUB, ROOMS in ROOMS), and %s with any tool", natsd.KeysFolder(dataDir))
+			"(LEDGER, KV_RECOVERY, KV_LOGINS and KV_BROWSERS in account HUB, ROOMS in ROOMS), and %s with any tool", natsd.KeysFolder(dataDir))
 	}
 	run, err := natsd.ReadRun(dataDir)
 	if err != nil {
@@ -115,8 +120,8 @@ func (w *writer) hub(ctx context.Context, dataDir, address string, keys *natsd.K
 	}
 	for _, s := range inOrder {
 		err := w.stream(ctx, inAccount[s.account], s.name, s.account)
-		if errors.Is(err, errNoStream) && s.name == backupStream {
-			continue // a hub from before there were any
+		if errors.Is(err, errNoStream) && strings.HasPrefix(s.name, bucketStream) {
+			continue // a hub from before there was such a bucket
 		}
 		if err != nil {
 			return err

@@ -53,6 +53,43 @@ func TestAStreamOfSeveralPartsComesBackToTheByte(t *testing.T) {
 	}
 }
 
+// TestWhoWasSignedInIsSignedInAfterARestore: passwords, and sessions as they were then.
+func TestWhoWasSignedInIsSignedInAfterARestore(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice := hall.Join("alice")
+	ctx := hubtest.Context(t)
+	if _, err := alice.SetPasswordAt(ctx, "a good password", hubtest.CheapPassword); err != nil {
+		t.Fatal(err)
+	}
+	kept, ended := alice.Browser("firefox"), alice.Browser("chromium")
+	ended.Delete("/api/session", struct{}{})
+	file := filepath.Join(t.TempDir(), "hub.backup")
+	if _, err := backup.Write(ctx, hall.Dir, file); err != nil {
+		t.Fatal(err)
+	}
+	hall.Stop()
+	into := filepath.Join(t.TempDir(), "new")
+	if _, err := backup.Restore(ctx, file, into); err != nil {
+		t.Fatal(err)
+	}
+	hall.Move(into)
+	hubtest.Eventually(t, "the session is there", func() bool {
+		answer := kept.Get("/api/session")
+		if answer.Status != 200 && answer.Status != 503 { // 503: the views are not there yet
+			t.Fatalf("%d %s", answer.Status, answer.Body)
+		}
+		return answer.Status == 200
+	})
+	if answer := ended.Get("/api/session"); answer.Status != 401 {
+		t.Errorf("a session that had ended: %d %s", answer.Status, answer.Body)
+	}
+	if nc, err := ended.Rooms(); err == nil {
+		nc.Close()
+		t.Error("its device is no browser's any more")
+	}
+	hall.Browser().Unlock(alice.HubID(), "alice", "a good password")
+}
+
 func TestWhatIsCalledOffLeavesNothingBehind(t *testing.T) {
 	hall := hubtest.Start(t)
 	hall.Join("alice")

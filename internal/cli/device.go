@@ -9,10 +9,10 @@ import (
 func (p *program) device() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:     "device",
-		Short:   "Your devices: list, revoke",
-		Example: "  keyhall device list\n  keyhall device revoke phone",
+		Short:   "Your devices: list, link, revoke",
+		Example: "  keyhall device list\n  keyhall device link\n  keyhall device revoke phone",
 	})
-	c.AddCommand(p.deviceList(), p.deviceRevoke())
+	c.AddCommand(p.deviceList(), p.deviceLink(), p.deviceRevoke())
 	return c
 }
 

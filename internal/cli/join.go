@@ -21,24 +21,31 @@ const (
 
 func (p *program) join() *cobra.Command {
 	var request client.JoinRequest
-	var again string
+	var again, link string
 	c := &cobra.Command{
-		Use:   "join HUB_URL (--invite CODE --handle NAME | --recover [-]) [--device NAME]",
+		Use:   "join HUB_URL (--invite CODE --handle NAME | --link [CODE] | --recover [-]) [--device NAME]",
 		Short: "Become a member of a hub",
 		Long: "Become a member of a hub, with an invite from one of its members or its host. Keys\n" +
 			"are made in your profile folder and stay there: whoever has them is you.\n\n" +
 			"The invite may be the code or the link that holds it. As - it is read from standard\n" +
 			"input, and " + inviteVariable + " works too: neither shows it to others on the machine.\n\n" +
+			"With --link this machine becomes another device of yours: with the code that keyhall login\n" +
+			"or a browser shows, or with none by a code for keyhall device link. Your identity stays\n" +
+			"on the other device.\n\n" +
 			"With --recover you come back to a hub after your folder was lost, with the code that\n" +
 			"keyhall recovery showed you. It is asked for, or read from standard input (--recover -)\n" +
 			"or " + recoveryVariable + ". The lost device is revoked; rooms, shares and catalogs are yours again.",
 		Example: "  keyhall join http://localhost:8420 --invite kh-… --handle alice\n" +
 			"  keyhall join http://localhost:8420 --invite - --handle bob < invite\n" +
 			"  keyhall join 'https://hall.example.org/join#kh-…' --handle carol\n" +
+			"  keyhall join http://localhost:8420 --link kl-…\n" +
 			"  keyhall join http://localhost:8420 --recover",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if again != "" {
 				args, _ = withoutDash(args)
+			}
+			if link != "" && len(args) == 2 {
+				args = args[:1]
 			}
 			return needs("HUB_URL")(cmd, args)
 		},
@@ -48,6 +55,8 @@ func (p *program) join() *cobra.Command {
 	c.Flags().StringVar(&request.Device, "device", "", "a name for this device (default the machine's)")
 	c.Flags().StringVar(&again, "recover", "", "come back with a recovery code; - for standard input")
 	c.Flags().Lookup("recover").NoOptDefVal = asked
+	c.Flags().StringVar(&link, "link", "", "become a device of a member, with the code of their other device, or showing one")
+	c.Flags().Lookup("link").NoOptDefVal = asked
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if request.Device == "" {
 			host, _ := os.Hostname() // a machine without a name is called "device"
@@ -55,6 +64,12 @@ func (p *program) join() *cobra.Command {
 		}
 		if again != "" {
 			return p.comeBack(cmd, args, again, &request)
+		}
+		if link != "" && again != "" {
+			return wrong(cmd, "--link and --recover are two ways; take one")
+		}
+		if link != "" {
+			return p.joinByLink(cmd, args, link, &request)
 		}
 		var inLink string
 		request.URL, inLink = splitLink(args[0])
@@ -72,6 +87,22 @@ func (p *program) join() *cobra.Command {
 		return p.welcome(profile)
 	}
 	return c
+}
+
+// joinByLink is join with --link: args are HUB_URL, or a link, and the code where it is not in
+// the flag.
+func (p *program) joinByLink(cmd *cobra.Command, args []string, code string, r *client.JoinRequest) error {
+	if r.Invite != "" || r.Handle != "" {
+		return wrong(cmd, "who is a member already needs no --invite and no --handle")
+	}
+	address, inLink := splitLink(args[0])
+	switch {
+	case len(args) > 1:
+		code = args[1]
+	case code == asked:
+		code = inLink
+	}
+	return p.joinLinked(cmd.Context(), client.LinkRequest{URL: address, Code: linkCodeIn(code), Device: r.Device})
 }
 
 // completeJoin finds what the command line left open.
@@ -104,7 +135,7 @@ func (p *program) completeJoin(cmd *cobra.Command, r *client.JoinRequest, inLink
 func splitLink(text string) (address, code string) {
 	address, code, _ = strings.Cut(strings.TrimSpace(text), "#")
 	if code != "" {
-		address = strings.TrimSuffix(address, "/join")
+		address = strings.TrimSuffix(strings.TrimSuffix(address, "/join"), "/link")
 	}
 	address = strings.TrimRight(address, "/")
 	if address != "" && !strings.Contains(address, "://") {

@@ -62,13 +62,13 @@ func (p *program) root() *cobra.Command {
 		&cobra.Group{ID: groupHub, Title: "The hub and this program:"},
 	)
 	root.DisableFlagsInUseLine = true
-	p.add(root, groupYou, p.join(), p.whoami(), p.invite(), p.people(), p.verify(), p.device(), p.creds(), p.recovery())
+	p.add(root, groupYou, p.join(), p.whoami(), p.invite(), p.people(), p.verify(), p.login(), p.device(), p.creds(), p.password(), p.recovery())
 	p.add(root, groupShare, p.catalog(), p.serve(), p.share(), p.unshare(), p.shares(),
 		p.inbox(), p.accept(), p.decline(), p.ls(), p.get())
 	p.add(root, groupRooms, p.room(), p.say(), p.history(), p.chat())
 	p.add(root, groupEvent, p.event())
 	p.add(root, groupNATS, p.callout())
-	p.add(root, groupHub, p.up(), p.backup(), p.restore(), p.ledger(), p.audit(), p.stats(), p.doctor(), p.version())
+	p.add(root, groupHub, p.up(), p.web(), p.backup(), p.restore(), p.ledger(), p.audit(), p.stats(), p.doctor(), p.version())
 	return root
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyhall.dev/keyhall/client"
 	"keyhall.dev/keyhall/internal/callout/audit"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/httpd"
@@ -20,9 +21,10 @@ import (
 
 // upReady is what up prints with --json once it accepts connections.
 type upReady struct {
-	HTTP   string `json:"http"`
-	NATS   string `json:"nats"`
-	Invite string `json:"invite,omitempty"` // on the first start only
+	HTTP     string `json:"http"`
+	NATS     string `json:"nats"`
+	Redirect string `json:"redirect,omitempty"` // where plain HTTP is answered, beside https
+	Invite   string `json:"invite,omitempty"`   // on the first start only
 }
 
 func (p *program) up() *cobra.Command {
@@ -31,15 +33,23 @@ func (p *program) up() *cobra.Command {
 	var auditAge life
 	var level string
 	var proxies []string
+	var secure tlsFlags
+	var provider oidcFlags
+	var demo bool
 	c := &cobra.Command{
-		Use:   "up [--data DIR] [--http ADDR] [--nats ADDR] [--attach URL --creds FILE]",
+		Use:   "up [--data DIR] [--http ADDR] [--nats ADDR] [--acme DOMAIN | --tls-cert FILE --tls-key FILE] [--attach URL --creds FILE]",
 		Short: "Run a hub",
 		Long: "Run a hub until Ctrl-C. The first start on an empty folder makes the hub's keys and\n" +
 			"prints an invite for its host. Keep the data folder: it is the hub.\n\n" +
 			"A private hub on one machine needs no flag. For people elsewhere, --http is the\n" +
-			"one address that they must reach.",
+			"one address that they must reach, and their browsers want https: --acme gets a\n" +
+			"certificate for a name that leads to this machine, on ports 443 and 80.\n\n" +
+			"--demo is another hub, to try it all: with two people, rooms and things to look at,\n" +
+			"on this machine alone, and gone when it stops.",
 		Example: "  keyhall up\n" +
-			"  keyhall up --data /srv/hall --http 0.0.0.0:8420",
+			"  keyhall up --demo\n" +
+			"  keyhall up --data /srv/hall --acme hall.example.org\n" +
+			"  keyhall up --data /srv/hall --http 0.0.0.0:8420 --tls-cert chain.pem --tls-key key.pem",
 		Args: needs(),
 	}
 	flags := c.Flags()
@@ -53,11 +63,20 @@ func (p *program) up() *cobra.Command {
 	flags.Var(&auditAge, "audit-age", "how long the audit of logins is kept (default 90d)")
 	flags.Int64Var(&options.Audit.MaxBytes, "audit-bytes", audit.DefaultMaxBytes, "how large the audit of logins may become")
 	flags.StringVar(&level, "log-level", "warn", "what to log on standard error: debug, info, warn or error")
+	flags.BoolVar(&demo, "demo", false, "a hub to try, with alice and bob, that is thrown away when it stops")
+	secure.register(c)
+	provider.register(c)
 	_ = c.MarkFlagDirname("data")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if options.Logger, err = p.logger(cmd, level); err != nil {
 			return err
+		}
+		if demo {
+			if err := checkDemo(cmd); err != nil {
+				return err
+			}
+			return p.runDemo(cmd.Context(), cmd, options)
 		}
 		if (attach.URL == "") != (attach.Creds == "") {
 			return wrong(cmd, "--attach and --creds go together")
@@ -67,6 +86,12 @@ func (p *program) up() *cobra.Command {
 		}
 		if options.Audit.MaxBytes < 1<<20 {
 			return wrong(cmd, "--audit-bytes is a number of bytes from %d", 1<<20)
+		}
+		if err := secure.apply(cmd, &options); err != nil {
+			return err
+		}
+		if err := provider.apply(cmd, &options); err != nil {
+			return err
 		}
 		options.Audit.MaxAge = time.Duration(auditAge)
 		if attach.URL != "" {
@@ -101,6 +126,7 @@ func (p *program) runHub(ctx context.Context, options hub.Options) error {
 		return err
 	}
 	p.announce(h, options.DataDir)
+	p.warnOfPlain(options)
 	for {
 		err := h.Wait(ctx)
 		options.HTTP, options.NATS = h.Addresses()
@@ -121,7 +147,7 @@ func (p *program) runHub(ctx context.Context, options hub.Options) error {
 
 func (p *program) announce(h *hub.Hub, dataDir string) {
 	if p.json {
-		p.out.object(upReady{HTTP: h.HTTP(), NATS: h.NATS(), Invite: h.Invite()})
+		p.out.object(upReady{HTTP: h.HTTP(), NATS: h.NATS(), Redirect: h.Plain(), Invite: h.Invite()})
 		return
 	}
 	p.out.line("Your hub is running.")
@@ -130,7 +156,11 @@ func (p *program) announce(h *hub.Hub, dataDir string) {
 	p.out.line("  data     %s", dataDir)
 	if code := h.Invite(); code != "" {
 		p.out.line("")
-		p.out.line("This is its first start. Join it yourself, from another terminal, within a week:")
+		p.out.line("This is its first start. Join it yourself within a week: open this in a browser")
+		p.out.line("")
+		p.out.line("  %s", client.InviteURL(h.HTTP(), code))
+		p.out.line("")
+		p.out.line("or, from another terminal:")
 		p.out.line("")
 		p.out.line("  keyhall join %s --invite %s --handle YOUR-NAME", h.HTTP(), code)
 	}

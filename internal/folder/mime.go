@@ -76,6 +76,7 @@ var textTypes = map[string]string{
 // mediaTypes holds media that may lack a signature at their beginning.
 var mediaTypes = map[string]string{
 	".aac":  "audio/aac",
+	".flac": "audio/flac", // with one block of metadata it begins otherwise than most
 	".m2ts": "video/mp2t",
 	".mp3":  "audio/mpeg",
 	".mpg":  "video/mpeg",

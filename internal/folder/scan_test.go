@@ -425,6 +425,7 @@ func TestTypesComeFromContentAndExtension(t *testing.T) {
 		"notes":          {"some notes", "text/plain"},
 		"noise":          {"\x00\x01\x02\x03\xfe\xff\x80\x81", "application/octet-stream"},
 		"music.mp3":      {"\x00\x01\x02\x03\xfe\xff\x80\x81", "audio/mpeg"},
+		"sound.flac":     {"fLaC\x80\x00\x00\x22\x10\x00\x10\x00", "audio/flac"},
 		"empty":          {"", "application/octet-stream"},
 		"empty.css":      {"", "text/css"},
 		"not really.css": {"\x00\x01\x02\x03\xfe\xff\x80\x81", "application/octet-stream"},

@@ -12,10 +12,7 @@ var downloadPage = template.Must(template.New("downloads").Parse(`<!doctype html
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Keyhall: downloads</title>
-<style>
-  :root { color-scheme: light dark; }
-  body { font: 1.05rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 12vh auto; padding: 0 1.25rem; }
-</style>
+<link rel="stylesheet" href="/page.css">
 <main>
   <h1>Downloads</h1>
   {{if .}}<p>What this hub's host offers. Compare its checksum with one you have from a person you trust.</p>

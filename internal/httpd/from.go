@@ -3,6 +3,7 @@ package httpd
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"keyhall.dev/keyhall/internal/fault"
@@ -43,10 +44,10 @@ func (p Proxies) contain(address netip.Addr) bool {
 	return false
 }
 
-// from is the address that a request comes from: the peer's, or behind trusted proxies the
+// From is the address that a request comes from: the peer's, or behind trusted proxies the
 // nearest that is not one of them. Proxies add to the right of what a client may have sent,
 // so it is read from there.
-func (p Proxies) from(r *http.Request) netip.Addr {
+func (p Proxies) From(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -70,4 +71,29 @@ func parseHop(text string) (netip.Addr, error) {
 	}
 	address, err := netip.ParseAddr(strings.Trim(text, "[]"))
 	return address.Unmap().WithZone(""), err
+}
+
+// IsSecure reports whether a browser reached this origin by https: here, or at a trusted
+// proxy in front, which says so.
+func (p Proxies) IsSecure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.contain(peer.Addr().Unmap().WithZone("")) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// SameOrigin reports whether a request comes from a page of this origin, or from no page. Where
+// it is not known whether a browser came by https, both are this origin: then a proxy that nobody
+// trusts stands in front, or nobody could have made the page but the network.
+func (p Proxies) SameOrigin(r *http.Request) bool {
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return true
+	}
+	from, err := url.Parse(origins[0])
+	if err != nil || len(origins) > 1 || from.Host == "" || !strings.EqualFold(from.Host, r.Host) {
+		return false
+	}
+	return from.Scheme == "https" || (from.Scheme == "http" && !p.IsSecure(r))
 }

@@ -32,7 +32,7 @@ func TestARequestComesFromTheNearestThatIsNoTrustedProxy(t *testing.T) {
 		"IPv4 within IPv6":              {"[::ffff:10.1.2.3]:99", []string{"::ffff:203.0.113.9"}, "203.0.113.9"},
 	} {
 		r := &http.Request{RemoteAddr: row.peer, Header: http.Header{"X-Forwarded-For": row.forwarded}}
-		if got := proxies.from(r).String(); got != row.want {
+		if got := proxies.From(r).String(); got != row.want {
 			t.Errorf("%s: from %s, want %s", name, got, row.want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestNobodyButAProxyIsBelieved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		header := rapid.SliceOf(rapid.String()).Draw(t, "header")
 		r := &http.Request{RemoteAddr: "198.51.100.4:99", Header: http.Header{"X-Forwarded-For": header}}
-		if got := proxies.from(r).String(); got != "198.51.100.4" {
+		if got := proxies.From(r).String(); got != "198.51.100.4" {
 			t.Fatalf("from %s", got)
 		}
 	})
@@ -71,7 +71,7 @@ func FuzzFrom(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string) {
 		r := &http.Request{RemoteAddr: "10.1.2.3:99", Header: http.Header{"X-Forwarded-For": {header}}}
-		if at := proxies.from(r); !at.IsValid() || at.Zone() != "" {
+		if at := proxies.From(r); !at.IsValid() || at.Zone() != "" {
 			t.Errorf("from %s", at)
 		}
 	})

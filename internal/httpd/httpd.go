@@ -1,24 +1,24 @@
 // Package httpd is the hub's HTTP origin: the one address that members need. It proves
-// which hub this is (/.well-known/keyhall), carries NATS over WebSocket (/nats), and shows
-// a person who opens it in a browser what it is and what to do. It holds no key: the proof
-// is the account signer's.
+// which hub this is (/.well-known/keyhall), carries NATS over WebSocket (/nats), and serves
+// the web app to browsers, over TLS where it has a certificate. It holds no key of the hub:
+// the proof is the account signer's.
 package httpd
 
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
-	"time"
+	"strings"
 
 	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/fault"
@@ -27,9 +27,6 @@ import (
 // SocketPath is where the NATS WebSocket is reached.
 const SocketPath = "/nats"
 
-//go:embed page.html
-var page []byte
-
 // Options are what the origin serves.
 type Options struct {
 	Address   string // host:port to listen on
@@ -37,8 +34,14 @@ type Options struct {
 	// Mark is a cookie in which a WebSocket carries to the callout where it comes from.
 	Mark      func(from netip.Addr) *http.Cookie
 	Proxies   Proxies // in front of this origin
+	TLS       *TLS    // nil: plain HTTP
+	App       fs.FS   // the web app as it was built; nil or empty for none
 	Document  api.Document
-	Downloads string // folder whose files are offered at /download/, where there is one
+	Downloads string       // folder whose files are offered at /download/, where there is one
+	API       http.Handler // answers below /api/; nil for none
+	// Admit lets a WebSocket in until the context ends; done is called when it has ended. An error keeps it out. Nil
+	// lets everybody in.
+	Admit func(r *http.Request) (held context.Context, done func(), err error)
 	// Prove has the signer sign a challenge and the document's hash.
 	Prove  func(ctx context.Context, challenge, document [32]byte) (api.ProveAnswer, error)
 	Logger *slog.Logger
@@ -46,49 +49,55 @@ type Options struct {
 
 // Server is a running origin.
 type Server struct {
-	http     *http.Server
-	listener net.Listener
-	done     chan error
-	cut      context.CancelFunc
+	listeners []*listener // the origin's own first
+	name      string      // of the certificate; empty without TLS
+	cut       context.CancelFunc
 }
 
 // Start listens and serves until Close.
 func Start(o Options) (*Server, error) {
-	listener, err := net.Listen("tcp", o.Address)
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err,
-			"the HTTP address %s cannot be used (%v); choose another with --http", o.Address, innermost(err))
-	}
 	handler, err := o.handler()
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, err
 	}
 	life, cut := context.WithCancel(context.Background())
-	s := &Server{
-		listener: listener, done: make(chan error, 1), cut: cut,
-		http: &http.Server{
-			// WebSockets leave the server's hands; they end with this context.
-			BaseContext: func(net.Listener) context.Context { return life },
-			Handler:     handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
-			ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-		},
+	s := &Server{cut: cut}
+	if err := s.open(life, o, handler); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	go func() { s.done <- s.http.Serve(listener) }()
 	return s, nil
 }
 
-func innermost(err error) error {
-	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(next) {
-		err = next
+func (s *Server) open(life context.Context, o Options, handler http.Handler) error {
+	if o.TLS == nil {
+		return s.listen(life, o, o.Address, "--http", nil, handler)
 	}
-	return err
+	certificates, err := o.TLS.open(life, o.Logger)
+	if err != nil {
+		return err
+	}
+	s.name = certificates.name
+	if err := s.listen(life, o, o.Address, "--http", certificates.config, handler); err != nil {
+		return err
+	}
+	if o.TLS.Plain != "" {
+		if err := s.listen(life, o, o.TLS.Plain, "--redirect", nil, certificates.plain(toHTTPS(s.URL))); err != nil {
+			return err
+		}
+	}
+	go certificates.fetch() // ends soon after the life does, with what it asks
+	return nil
 }
 
-// URL is the origin as a member on this machine reaches it.
+// URL is the origin as a member reaches it: by the name of its certificate, and without one, on this machine.
 func (s *Server) URL() string {
-	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	at := s.listeners[0].at.Addr().String()
+	host, port, err := net.SplitHostPort(at)
 	if err != nil {
-		return "http://" + s.listener.Addr().String()
+		return "http://" + at
+	}
+	if s.name != "" {
+		return (&url.URL{Scheme: "https", Host: hostOf(s.name, port)}).String()
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
 		host = "localhost"
@@ -96,14 +105,33 @@ func (s *Server) URL() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
+// hostOf is the host of an https URL.
+func hostOf(name, port string) string {
+	if port != "443" {
+		return net.JoinHostPort(name, port)
+	}
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
+}
+
+// Plain is the address at which plain HTTP is answered beside the origin; empty where none is.
+func (s *Server) Plain() string {
+	if len(s.listeners) < 2 {
+		return ""
+	}
+	return s.listeners[1].at.Addr().String()
+}
+
 // Close stops the origin; WebSockets through it are cut.
 func (s *Server) Close() error {
 	s.cut()
-	err := s.http.Close()
-	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.close())
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 func (o Options) handler() (http.Handler, error) {
@@ -113,8 +141,12 @@ func (o Options) handler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/keyhall", o.prove(document))
-	mux.HandleFunc("GET /{$}", showPage)
-	mux.HandleFunc("GET /join", showPage)
+	if err := o.showApp(mux); err != nil {
+		return nil, err
+	}
+	if o.API != nil {
+		mux.Handle("/api/", o.API)
+	}
 	mux.Handle("GET /download/", downloads(o.Downloads))
 	if o.WebSocket != "" {
 		target, err := url.Parse(o.WebSocket)
@@ -124,7 +156,7 @@ func (o Options) handler() (http.Handler, error) {
 		target.Scheme = "http"
 		mux.Handle("GET "+SocketPath, o.proxy(target))
 	}
-	return secure(mux), nil
+	return o.secure(mux), nil
 }
 
 // prove answers a joiner's challenge.
@@ -151,15 +183,43 @@ func (o Options) prove(document []byte) http.HandlerFunc {
 	}
 }
 
-// proxy passes the WebSocket on. The Host header stays: the listener holds the Origin of
-// a browser against it. The mark goes in a cookie: the server hands nothing else on.
+// proxy passes the WebSocket on. The mark goes in a cookie: the server hands nothing else on.
 func (o Options) proxy(target *url.URL) http.Handler {
+	proxy := o.reverseProxy(target)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !o.Proxies.SameOrigin(r) {
+			http.Error(w, "this is for pages of this hub alone", http.StatusForbidden)
+			return
+		}
+		if o.Admit == nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		held, done, err := o.Admit(r)
+		switch {
+		case fault.Is(err, fault.Refused):
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+		case err != nil:
+			o.Logger.Warn("a WebSocket cannot be judged", "error", err)
+			http.Error(w, "the hub cannot look at sessions now; try again", http.StatusServiceUnavailable)
+		default:
+			defer done()
+			proxy.ServeHTTP(w, r.WithContext(held))
+		}
+	})
+}
+
+func (o Options) reverseProxy(target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.URL.Path = "/"
 			r.Out.Host = r.In.Host
-			mark := o.Mark(o.Proxies.from(r.In))
+			if r.In.Header.Get("Origin") != "" { // the listener holds it against the host once more, and knows no https
+				r.Out.Header.Set("Origin", "http://"+r.In.Host)
+			}
+			r.Out.Header.Del("User-Agent") // to what calls itself a browser the server sends frames of 4 KB, each of which is an event there
+			mark := o.Mark(o.Proxies.From(r.In))
 			cookies := r.Out.Cookies()
 			r.Out.Header.Del("Cookie")
 			for _, cookie := range cookies {
@@ -171,20 +231,4 @@ func (o Options) proxy(target *url.URL) http.Handler {
 		},
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
-}
-
-func showPage(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(page) // a reader that went away needs none
-}
-
-// secure sets the headers that every answer carries.
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		next.ServeHTTP(w, r)
-	})
 }

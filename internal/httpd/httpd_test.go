@@ -188,11 +188,16 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 		if strings.Contains(policy, "script") {
 			t.Errorf("%s %s: scripts are allowed: %q", row.method, row.path, policy)
 		}
-		if got := response.Header.Get("X-Content-Type-Options"); got != "nosniff" {
-			t.Errorf("%s %s: X-Content-Type-Options %q", row.method, row.path, got)
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin", "Strict-Transport-Security": "", // this one speaks plain HTTP
+		} {
+			if got := response.Header.Get(name); got != want {
+				t.Errorf("%s %s: %s %q, want %q", row.method, row.path, name, got, want)
+			}
 		}
-		if got := response.Header.Get("Referrer-Policy"); got != "no-referrer" {
-			t.Errorf("%s %s: Referrer-Policy %q", row.method, row.path, got)
+		if got := response.Header.Get("Permissions-Policy"); !strings.Contains(got, "camera=()") || !strings.Contains(got, "microphone=()") {
+			t.Errorf("%s %s: Permissions-Policy %q", row.method, row.path, got)
 		}
 	}
 }

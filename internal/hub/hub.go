@@ -26,7 +26,9 @@ import (
 	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/natsd"
 	"keyhall.dev/keyhall/internal/sessions"
+	"keyhall.dev/keyhall/internal/signin"
 	"keyhall.dev/keyhall/trust"
+	"keyhall.dev/keyhall/web"
 )
 
 // Defaults of a private hub on one machine.
@@ -45,6 +47,9 @@ type Options struct {
 	Replicas int // copies of streams; 1 if 0
 	// TrustProxy are the web servers in front of the HTTP origin that say where requests come from.
 	TrustProxy httpd.Proxies
+	TLS        *httpd.TLS       // nil: the HTTP origin speaks plain HTTP
+	Demo       bool             // a throw-away hub, and said to be one
+	Provider   *signin.Provider // the host's identity provider; nil for none
 	Audit      Audit
 	// SessionLife is how long a connection to ROOMS lives before its rights are judged anew,
 	// in whole seconds; sessions.Life, which is the most there may be, if 0.
@@ -94,6 +99,9 @@ func Start(ctx context.Context, o Options) (*Hub, error) {
 	if o.SessionLife <= 0 || o.SessionLife > sessions.Life {
 		o.SessionLife = sessions.Life
 	}
+	if o.TLS != nil && o.TLS.ACME != nil && o.TLS.ACME.Cache == "" {
+		o.TLS.ACME.Cache = filepath.Join(o.DataDir, "acme")
+	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h := &Hub{options: o, cancel: cancel, origin: callout.NewOrigin(), failed: make(chan error, 16)}
 	if err := h.open(ctx, running); err != nil {
@@ -137,7 +145,7 @@ func (h *Hub) open(ctx, running context.Context) error {
 			return err
 		}
 	}
-	if err := h.startHTTP(nc, socket); err != nil {
+	if err := h.startHTTP(nc, socket, s); err != nil {
 		return err
 	}
 	if err := h.bus.Announce(h.http.URL()); err != nil {
@@ -186,7 +194,7 @@ func (h *Hub) run(name string, part func() error) {
 	})
 }
 
-func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
+func (h *Hub) startHTTP(nc *nats.Conn, socket string, s *services) error {
 	document := api.Document{Version: 1, NATS: h.announced(), Sentinel: h.keys.Sentinel}
 	if h.options.SessionLife != sessions.Life {
 		document.Session = int(h.options.SessionLife / time.Second)
@@ -198,6 +206,10 @@ func (h *Hub) startHTTP(nc *nats.Conn, socket string) error {
 		Address: h.options.HTTP, WebSocket: socket, Document: document, Logger: h.options.Logger,
 		Downloads: filepath.Join(h.options.DataDir, "downloads"),
 		Proxies:   h.options.TrustProxy,
+		TLS:       h.options.TLS,
+		App:       web.App(),
+		API:       s.signin.Handler(),
+		Admit:     s.browsers.Admit,
 		Mark: func(from netip.Addr) *http.Cookie {
 			return &http.Cookie{Name: natsd.OriginCookie, Value: h.origin.Mark(from)}
 		},
@@ -247,6 +259,9 @@ func (h *Hub) firstInvite(ctx context.Context, identity *trust.Hub, s *services)
 
 // HTTP is the hub's HTTP origin.
 func (h *Hub) HTTP() string { return h.http.URL() }
+
+// Plain is the address at which plain HTTP is answered beside an https origin; empty where none is.
+func (h *Hub) Plain() string { return h.http.Plain() }
 
 // NATS is the address of the NATS port.
 func (h *Hub) NATS() string { return h.bus.ClientURL() }

@@ -12,17 +12,20 @@ import (
 	"keyhall.dev/keyhall/internal/accounts"
 	"keyhall.dev/keyhall/internal/admission"
 	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/browsers"
 	"keyhall.dev/keyhall/internal/callout"
 	"keyhall.dev/keyhall/internal/callout/backend/invites"
 	"keyhall.dev/keyhall/internal/callout/backend/members"
 	"keyhall.dev/keyhall/internal/callout/backend/returners"
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/ledger"
+	"keyhall.dev/keyhall/internal/natsd"
 	"keyhall.dev/keyhall/internal/people"
 	"keyhall.dev/keyhall/internal/recovery"
 	"keyhall.dev/keyhall/internal/rooms"
 	"keyhall.dev/keyhall/internal/sessions"
 	"keyhall.dev/keyhall/internal/shares"
+	"keyhall.dev/keyhall/internal/signin"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -39,6 +42,8 @@ type services struct {
 	sessions  *sessions.Registry
 	admission *admission.Service
 	recovery  *recovery.Store
+	browsers  *browsers.Sessions
+	signin    *signin.Service
 	watch     *watch
 }
 
@@ -102,6 +107,23 @@ func (h *Hub) openServices(ctx context.Context, nc *nats.Conn, identity *trust.H
 	if s.recovery, err = recovery.OpenStore(ctx, nc, h.options.Replicas); err != nil {
 		return nil, err
 	}
+	logins, err := signin.OpenStore(ctx, nc, h.options.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	s.browsers, err = browsers.Open(ctx, nc, h.options.Replicas, browsers.Sessions{
+		People: s.people, Cookie: natsd.SessionCookie,
+		Ended: func(ctx context.Context, session *browsers.Session) error {
+			return s.sessions.EndBrowser(ctx, kicking(nc), session.Account, session.ID)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.signin = signin.New(signin.Service{
+		Hub: identity, People: s.people, Store: logins, Browsers: s.browsers, Provider: h.options.Provider,
+		Front: h.options.TrustProxy, Demo: h.options.Demo, Logger: h.options.Logger,
+	})
 	if s.watch, err = h.startWatch(ctx, nc); err != nil {
 		return nil, err
 	}
@@ -113,12 +135,11 @@ func (h *Hub) openServices(ctx context.Context, nc *nats.Conn, identity *trust.H
 // runServices starts the projections, then what answers from them.
 func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) error {
 	log := h.options.Logger
-	kick := func(ctx context.Context, server string, client uint64) error {
-		return api.Call(ctx, nc, "signer.kick", api.KickRequest{Server: server, Client: client}, &api.Done{})
-	}
+	kick := kicking(nc)
 	projections := s.ledger.Start(running, log,
 		s.people.Projection(s.identity), s.shares.Projection(), s.rooms.Projection(s.identity),
-		s.sessions.Evictions(kick, s.settled))
+		s.sessions.Evictions(kick, s.settled), s.browsers.Projection(s.settled))
+	h.tasks.Go(func() { s.browsers.Follow(running, log) })
 	h.tasks.Go(projections.Wait)
 	h.run("admission", func() error { return s.admission.Follow(running, log) })
 
@@ -145,6 +166,7 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 	add(sharesService.Serve(running, nc, log))
 	add(roomsService.Serve(running, nc, log))
 	add((&recovery.Service{Hub: s.identity, People: s.people, Store: s.recovery}).Serve(running, nc, log))
+	add(s.signin.Serve(running, nc, log))
 	add(serveUpkeep(running, nc, projections, log))
 	add((&explainer{people: s.people, rooms: s.rooms, backends: h.backends(s)}).serve(running, nc, log))
 	sessionsService := &connections{people: s.people, sessions: s.sessions, kick: kick}
@@ -161,6 +183,13 @@ func (h *Hub) runServices(running context.Context, nc *nats.Conn, s *services) e
 		return nil
 	})
 	return errors.Join(errs...)
+}
+
+// kicking closes connections through the account signer, which alone may.
+func kicking(nc *nats.Conn) sessions.Kick {
+	return func(ctx context.Context, server string, client uint64) error {
+		return api.Call(ctx, nc, "signer.kick", api.KickRequest{Server: server, Client: client}, &api.Done{})
+	}
 }
 
 // settlePerson waits until every view of a person's chain has digested the ledger up to seq.
@@ -185,7 +214,7 @@ func (h *Hub) backends(s *services) []callout.Backend {
 	k := h.keys
 	return []callout.Backend{
 		&members.Backend{
-			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Life: h.options.SessionLife,
+			People: s.people, Rooms: s.rooms, Sessions: s.sessions, Browsers: s.browsers, Life: h.options.SessionLife,
 			Account: callout.Account{Name: "ROOMS", ID: k.Rooms, Signer: k.RoomsSigner},
 		},
 		&invites.Backend{People: s.people, Account: callout.Account{Name: "HUB", ID: k.Hub, Signer: k.NewcomerSigner, Scoped: true}},

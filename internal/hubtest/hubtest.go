@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/httpd"
 	"keyhall.dev/keyhall/internal/hub"
 )
 
@@ -33,6 +34,7 @@ type Hall struct {
 	life   time.Duration // of a session; 0: as usual
 	http   string        // where it listened, for Restart
 	nats   string
+	change func(*hub.Options) // nil for nothing
 }
 
 // Member is somebody with a profile and a connection.
@@ -62,12 +64,36 @@ func StartBriefly(t *testing.T, life time.Duration) *Hall {
 	return h
 }
 
+// StartBehind is Start for a hub that believes a proxy of this network.
+func StartBehind(t *testing.T, network string) *Hall {
+	t.Helper()
+	proxies, err := httpd.ParseProxies([]string{network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StartWith(t, func(o *hub.Options) { o.TrustProxy = proxies })
+}
+
+// StartWith is Start for a hub with options of its own.
+func StartWith(t *testing.T, change func(*hub.Options)) *Hall {
+	t.Helper()
+	h := &Hall{t: t, Dir: filepath.Join(t.TempDir(), "hub"), change: change}
+	h.start("127.0.0.1:0", "127.0.0.1:-1")
+	h.invite = h.Hub.Invite()
+	t.Cleanup(h.Stop)
+	return h
+}
+
 func (h *Hall) start(http, nats string) {
 	h.t.Helper()
-	running, err := hub.Start(Context(h.t), hub.Options{
+	options := hub.Options{
 		DataDir: h.Dir, HTTP: http, NATS: nats, Attach: h.attach, SessionLife: h.life,
 		Logger: slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	if h.change != nil {
+		h.change(&options)
+	}
+	running, err := hub.Start(Context(h.t), options)
 	if err != nil {
 		h.t.Fatalf("start hub: %v", err)
 	}
@@ -133,6 +159,9 @@ func (h *Hall) Connect(profile *client.Profile) *Member {
 	h.t.Cleanup(c.Close)
 	return &Member{Client: c, Profile: profile, hall: h}
 }
+
+// Hall is the hub that the member is on.
+func (m *Member) Hall() *Hall { return m.hall }
 
 // MustInvite makes an invite for uses newcomers.
 func (m *Member) MustInvite(uses int) string {

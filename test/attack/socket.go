@@ -8,6 +8,7 @@ import (
 // socket opens the hub's WebSocket as a page of some origin in a member's browser would.
 func socket(c *call) error {
 	origin := c.flags.String("origin", "", "the origin of the page; none for a program")
+	cookie := c.flags.String("cookie", "", "the session's cookie that the browser brings; none for nobody's")
 	if err := c.parse(1, 1); err != nil {
 		return err
 	}
@@ -17,7 +18,10 @@ func socket(c *call) error {
 	}
 	request.Header = http.Header{
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
-		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Cookie": {"keyhall_session=stolen"},
+		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	if *cookie != "" {
+		request.Header.Set("Cookie", "keyhall_session="+*cookie)
 	}
 	if *origin != "" {
 		request.Header.Set("Origin", *origin)

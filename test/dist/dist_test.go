@@ -89,11 +89,21 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(output))
 }
 
+// parts are what a build is made of: the web app as it was built or, in a cold build, its source.
+func parts() []string {
+	all := []string{"Makefile", "go.mod", "go.sum", "client", "cmd", "event", "internal", "login", "seal", "trust", "web/embed.go", "web/dist"}
+	if *cold {
+		all[len(all)-1] = "web/dist/.gitkeep"
+		all = append(all, "web/package.json", "web/package-lock.json", "web/build.mjs", "web/tsconfig.json", "web/src")
+	}
+	return all
+}
+
 // copied is a folder with everything that a build needs and nothing else.
 func copied(t *testing.T, name string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), name)
-	for _, part := range []string{"Makefile", "go.mod", "go.sum", "client", "cmd", "event", "internal", "login", "seal", "trust"} {
+	for _, part := range parts() {
 		from := filepath.Join(root(t), part)
 		err := filepath.WalkDir(from, func(path string, entry os.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(path, "_test.go") {

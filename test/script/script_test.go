@@ -19,6 +19,7 @@
 //	as NAME                              from here on with the profile of NAME
 //	members NAME...                      they join; the first by the host's invite
 //	start NAME COMMAND...                run in the background, output to $WORK/.log
+//	tell NAME LINE                       type a line into it
 //	await NAME PATTERN                   until its output matches
 //	capture VAR NAME PATTERN             $VAR from its output: the first group of PATTERN
 //	finish [-kill] NAME [STATUS]         interrupt it, wait for it, check its exit status
@@ -26,6 +27,7 @@
 //	exits STATUS COMMAND...              run it and check its exit status exactly
 //	until [-within TIME] [!] COMMAND...  run it again until it succeeds (with !: fails)
 //	json VAR FIELD [KEY=VALUE...]        $VAR from the JSON lines of the last output
+//	certificate NAME                     for a hub: chain.pem, key.pem, and ca.pem that vouches for them
 //	fill FILE BYTES [SEED]               a file of bytes that look random
 //	letters FILE TEXT TIMES              a file of one line
 //	[!] same FILE FILE                   byte for byte
@@ -71,7 +73,7 @@ func TestScripts(t *testing.T) {
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"hub": hubCommand, "natsserver": natsServer, "operator": operatorCommand, "company": company, "login": login, "docblock": docBlock, "signal": signalCommand, "as": as, "members": members,
-			"start": startCommand, "await": await, "capture": capture, "finish": finish, "ended": ended,
+			"certificate": certificate, "start": startCommand, "tell": tell, "await": await, "capture": capture, "finish": finish, "ended": ended,
 			"exits": exits, "until": until, "json": jsonField,
 			"fill": fill, "letters": letters, "same": same, "sametree": sametree, "less": less, "traces": traces, "parts": parts, "filename": filename, "copytree": copytree,
 		},

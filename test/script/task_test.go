@@ -3,6 +3,7 @@ package script_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +20,7 @@ type task struct {
 	cmd  *exec.Cmd
 	out  string // path of its standard output
 	err  string
+	in   io.Writer
 	done chan struct{} // closed when it has ended
 }
 
@@ -58,6 +60,15 @@ func (t *task) openInput(ts *testscript.TestScript) {
 	input, err := t.cmd.StdinPipe()
 	ts.Check(err)
 	ts.Defer(func() { _ = input.Close() })
+	t.in = input
+}
+
+// tell is `tell NAME LINE`.
+func tell(ts *testscript.TestScript, neg bool, args []string) {
+	plain(ts, neg, "tell")
+	need(ts, args, 2, 2, "tell NAME LINE")
+	_, err := io.WriteString(taskOf(ts, args[0]).in, args[1]+"\n")
+	ts.Check(err)
 }
 
 // environment is what the script's own commands get.

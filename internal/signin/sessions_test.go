@@ -1,0 +1,67 @@
+package signin_test
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/hubtest"
+)
+
+func TestAPersonSeesAndEndsTheirSessionsAndNobodyElses(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice, bob := hall.Join("alice"), hall.Join("bob")
+	laptop, phone, tablet, his := alice.Browser("firefox"), alice.Browser("phone"), alice.Browser("tablet"), bob.Browser("firefox")
+	list := hubtest.Read[sessions](t, phone.Get("/api/sessions")).Sessions
+	if len(list) != 3 || list[0].Name != "tablet" || list[1].Name != "phone" || !list[1].This || list[0].This || list[2].Name != "firefox" {
+		t.Fatalf("%+v", list)
+	}
+	want(t, "alice's, ended by bob", his.Delete("/api/sessions/"+list[0].ID, struct{}{}), 404, fault.NotFound)
+	want(t, "the control", tablet.Get("/api/session"), 200, "")
+	want(t, "ended by alice", phone.Delete("/api/sessions/"+list[0].ID, struct{}{}), 200, "")
+	want(t, "it has ended", tablet.Get("/api/session"), 401, fault.Refused)
+	want(t, "without a session", hall.Browser().Delete("/api/sessions", struct{}{}), 401, fault.Refused)
+	want(t, "the others", phone.Delete("/api/sessions", map[string]bool{"others": true}), 200, "")
+	want(t, "the laptop's", laptop.Get("/api/session"), 401, fault.Refused)
+	want(t, "the own one", phone.Get("/api/session"), 200, "")
+	must(t, answered(laptop.OpenSession()))
+	want(t, "all of them", phone.Delete("/api/sessions", struct{}{}), 200, "")
+	if phone.Cookie(hubtest.SessionCookie) != "" {
+		t.Error("the own cookie is left")
+	}
+	want(t, "the laptop's", laptop.Get("/api/session"), 401, fault.Refused)
+	want(t, "bob's", his.Get("/api/session"), 200, "")
+}
+
+// TestASessionEndsWithItsDeviceAndOutlivesTheHub: its connections to ROOMS and its WebSockets
+// are cut, and those of other devices are not.
+func TestASessionEndsWithItsDeviceAndOutlivesTheHub(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice := hall.Join("alice")
+	room, err := alice.CreateRoom(hubtest.Context(t), "kitchen", client.RoomOptions{})
+	must(t, err)
+	b, other := alice.Browser("firefox"), alice.Browser("chromium")
+	hall.Stop()
+	hall.Restart()
+	alice = hall.Connect(alice.Profile)
+	want(t, "after a restart", b.Get("/api/session"), 200, "")
+	rooms, err := b.Rooms(room.ID)
+	must(t, err)
+	stays, err := other.Rooms(room.ID)
+	must(t, err)
+	gone := make(chan struct{})
+	rooms.SetClosedHandler(func(*nats.Conn) { close(gone) })
+	must(t, alice.RevokeDevice(hubtest.Context(t), "firefox"))
+	select {
+	case <-gone:
+	case <-hubtest.Context(t).Done():
+		t.Error("a revoked device stays in its rooms")
+	}
+	hubtest.Eventually(t, "the session ends", func() bool { return b.Get("/api/session").Status == 401 })
+	must(t, stays.FlushTimeout(hubtest.Patience))
+	if list := hubtest.Read[sessions](t, other.Get("/api/sessions")).Sessions; len(list) != 1 || list[0].Name != "chromium" {
+		t.Errorf("%+v", list)
+	}
+}

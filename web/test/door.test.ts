@@ -1,0 +1,63 @@
+// node dist-test/door.test.mjs: what getting in works out by itself, without a browser or a hub.
+
+import process from "node:process";
+
+import { nameOf } from "../src/door/device.ts";
+import { inURL } from "../src/door/code.ts";
+import { freeName } from "../src/door/names.ts";
+import { answered, problemOf, said } from "../src/hub/problem.ts";
+import { Refused } from "../src/protocol/bytes.ts";
+import type { PersonState } from "../src/protocol/chain.ts";
+
+let failed = 0;
+
+function same(what: string, got: unknown, want: unknown): void {
+  if (JSON.stringify(got) === JSON.stringify(want)) return;
+  failed++;
+  console.log(`${what}: ${JSON.stringify(got)}, not ${JSON.stringify(want)}`);
+}
+
+function names(): void {
+  const windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+  same("Chrome", nameOf(windows), "chrome-windows");
+  same("Edge", nameOf(`${windows} Edg/140.0.0.0`), "edge-windows");
+  same("Firefox", nameOf("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), "firefox-linux");
+  same("Safari", nameOf("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1"), "safari-iphone");
+  same("Android", nameOf("Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"), "chrome-android");
+  same("anything", nameOf("curl/8"), "browser");
+
+  const person = (...taken: [string, number][]) => ({ devices: Object.fromEntries(taken.map(([name, revoked], i) => [`U${i}`, { name, revoked }])) }) as unknown as PersonState;
+  same("a free name", freeName("desk", person(["lap", 0])), "desk");
+  same("a taken name", freeName("desk", person(["desk", 0], ["desk-2", 0])), "desk-3");
+  same("the name of a device that was revoked", freeName("desk", person(["desk", 4])), "desk");
+  const long = "d".repeat(32);
+  same("a long name", freeName(long, person([long, 0])), `${"d".repeat(30)}-2`);
+}
+
+function codes(): void {
+  same("a code", inURL("  kh-abc \n"), "kh-abc");
+  same("a link", inURL("http://localhost:8420/join#kh-abc"), "kh-abc");
+  same("a link that was encoded", inURL("https://hall.example/link#kl-a%2Db"), "kl-a-b");
+  same("a link that was cut", inURL("https://hall.example/link#%"), "%");
+}
+
+function problems(): void {
+  const hub = answered("taken", "the handle is taken; choose another");
+  same("a code of the hub's", [hub.code, hub.message], ["taken", "The handle is taken; choose another."]);
+  const odd = answered("constructor", "\u202ebackwards\u0007\n<b>" + "x".repeat(1000));
+  same("a code that nobody knows", odd.code, "unavailable");
+  same("what works no page", /[\u0000-\u001f\u202e]/.test(odd.message), false);
+  same("what fits", odd.message.length <= 302, true);
+  same("no words", answered("refused", "").message.length > 20, true);
+  const headers = (all: Record<string, string>) => ({ headers: (name: string) => (all[name] === undefined ? [] : [all[name]]) });
+  same("an answer", said(headers({})), undefined);
+  same("nobody there", said(headers({ Status: "503" }))?.code, "unavailable");
+  same("an error of a service", said(headers({ "Nats-Service-Error-Code": "conflict", "Nats-Service-Error": "look again" }))?.code, "conflict");
+  same("what does not hold", problemOf(new Refused("signature")).code, "refused");
+}
+
+names();
+codes();
+problems();
+if (failed === 0) console.log("door: all as it should be");
+else process.exitCode = 1;
