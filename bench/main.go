@@ -45,6 +45,7 @@ func groups() []group {
 		{[]string{"callout-password"}, calloutPasswords},
 		{[]string{"callout-storm", "callout-storm-refused"}, calloutStorm},
 		{[]string{"callout-revoke", "callout-revoke-cluster"}, calloutRevoke},
+		{webRows(), web},
 		{[]string{"get-small"}, getSmall},
 		{[]string{"get-1g", "get-1g-memory-owner", "get-1g-memory-reader"}, getLarge},
 	}
