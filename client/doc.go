@@ -11,6 +11,9 @@
 //	defer c.Close()
 //	err = c.Say(ctx, "general", "hello")
 //
+// [Client.Get] fetches files to disk; [Client.Open] reads one from anywhere in it while it is
+// fetched.
+//
 // [Client.MakeRecovery] makes a code, for paper, with which [Recover] brings a member back
 // whose folder is lost.
 //

@@ -59,6 +59,20 @@ type pull struct {
 
 	mu      sync.Mutex
 	counter uint64
+	asked   int64 // blocks
+}
+
+// openSized is open for a content that was listed with a size.
+func (s *source) openSized(ctx context.Context, size int64) (*pull, error) {
+	opened, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if opened.answer.Size != size {
+		opened.close()
+		return nil, fault.Wrap(fault.Conflict, ErrChanged, "%q has another size than was listed", s.entry)
+	}
+	return opened, nil
 }
 
 // open opens a transfer: a signed request sealed for the owner, an answer signed by the
@@ -246,6 +260,17 @@ func (p *pull) next() uint64 {
 	return p.counter
 }
 
+// good counts blocks that are to be asked for; false where the owner would call it too often.
+func (p *pull) good(blocks int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked+int64(blocks) > 2*seal.Blocks(p.answer.Size)+spareBlocks {
+		return false
+	}
+	p.asked += int64(blocks)
+	return true
+}
+
 // read asks for blocks and hands each to take, verified. Replies come to in, which
 // holds those of one read at a time.
 func (p *pull) read(ctx context.Context, in *inbox, indexes []uint32, take func(uint32, []byte) error) error {
@@ -345,6 +370,19 @@ func (d *download) current() *pull {
 	return d.pull
 }
 
+// good is a transfer of which so many more blocks may be asked.
+func (d *download) good(ctx context.Context, blocks int) (*pull, error) {
+	for {
+		current := d.current()
+		if current.good(blocks) {
+			return current, nil
+		}
+		if err := d.reopen(ctx, current); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (d *download) work(ctx context.Context, chunks <-chan []uint32) error {
 	in, err := d.source.c.inboxes.take()
 	if err != nil {
@@ -364,7 +402,10 @@ func (d *download) work(ctx context.Context, chunks <-chan []uint32) error {
 func (d *download) fetch(ctx context.Context, in *inbox, chunk []uint32) error {
 	var err error
 	for range readTries {
-		current := d.current()
+		current, openErr := d.good(ctx, len(chunk))
+		if openErr != nil {
+			return openErr
+		}
 		err = current.read(ctx, in, chunk, func(index uint32, data []byte) error {
 			if err := d.take(index, data); err != nil {
 				return err

@@ -341,13 +341,9 @@ func (g *getter) fill(ctx context.Context, w wanted, p *part) error {
 	from := &source{c: g.c, share: g.share, entry: w.entry.Path, root: w.entry.Root}
 	for range 2 {
 		if missing := p.missing(); len(missing) > 0 {
-			opened, err := from.open(ctx)
+			opened, err := from.openSized(ctx, w.entry.Size)
 			if err != nil {
 				return err
-			}
-			if opened.answer.Size != w.entry.Size {
-				opened.close()
-				return fault.Wrap(fault.Conflict, ErrChanged, "%q has another size than was listed", w.entry.Path)
 			}
 			pulling := &download{source: from, take: func(index uint32, data []byte) error { return g.write(w, p, index, data) }}
 			if err := pulling.run(ctx, opened, missing); err != nil {

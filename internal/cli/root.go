@@ -64,7 +64,7 @@ func (p *program) root() *cobra.Command {
 	root.DisableFlagsInUseLine = true
 	p.add(root, groupYou, p.join(), p.whoami(), p.invite(), p.people(), p.verify(), p.login(), p.device(), p.creds(), p.password(), p.recovery())
 	p.add(root, groupShare, p.catalog(), p.serve(), p.share(), p.unshare(), p.shares(),
-		p.inbox(), p.accept(), p.decline(), p.ls(), p.get())
+		p.inbox(), p.accept(), p.decline(), p.ls(), p.get(), p.play())
 	p.add(root, groupRooms, p.room(), p.say(), p.history(), p.chat())
 	p.add(root, groupEvent, p.event())
 	p.add(root, groupNATS, p.callout())

@@ -63,6 +63,7 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		"up --redirect :80":                      `goes with --tls-cert or --acme`,
 		"up --demo --data x":                     `leave out --data`,
 		"up --demo --acme a.b":                   `leave out --acme`,
+		"play":                                   `play needs OWNER/NAME/PATH`,
 		"web a b":                                `does not know what to do with "b"`,
 		"audit --nats nats://x":                  `--nats needs --creds`,
 		"audit --data x --creds y":               `give one of them`,
@@ -93,7 +94,7 @@ func TestFailuresExitWithOneAndOneLine(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "nobody")
 	for _, line := range []string{
 		"up --demo --http 0.0.0.0:0", "up --acme localhost --data " + nowhere + " --nats 127.0.0.1:-1", "web", "web ftp://x", "web localhost:1 --http 0.0.0.0:1",
-		"whoami", "people", "catalog list", "say room hello", "get alice/films", "doctor", "invite --admin --data " + nowhere,
+		"whoami", "people", "catalog list", "say room hello", "get alice/films", "play alice/films/x", "doctor", "invite --admin --data " + nowhere,
 		"audit --data " + nowhere, "callout sessions --data " + nowhere, "callout revoke alice --data " + nowhere, "audit --creds " + nowhere,
 		"join ftp://x --invite kh-1 --handle x", "join http://localhost:1 --invite kh-1 --handle x",
 	} {

@@ -25,7 +25,14 @@ type MemberOptions struct {
 }
 
 // answered are the headers that a hub's answers keep on their way to the app. What else it says stays outside.
-var answered = []string{"Content-Type", "Content-Length", "Content-Encoding", "Cache-Control", "Retry-After", "Set-Cookie"}
+var answered = []string{"Content-Length", "Content-Encoding", "Retry-After"}
+
+// answers are the types that they have, each as it is said here: of several types, or of a list of them, a browser takes
+// the last, and not the one that was looked at.
+var answers = map[string]string{"application/json": "application/json", "text/plain": types[".txt"]}
+
+// sessionCookie is the one cookie that a hub may set: a browser drops others of this machine where there are too many.
+const sessionCookie = "keyhall_session"
 
 // member serves the app from a member's own program, and hands on to the hub what the app asks it. The hub can so give
 // answers and no programs: what it sends is data here, whatever it calls it.
@@ -36,9 +43,8 @@ type member struct {
 
 // StartMember serves the app on loopback until Close.
 func StartMember(o MemberOptions) (*Server, error) {
-	host, _, err := net.SplitHostPort(o.Address)
-	if ip := net.ParseIP(host); err != nil || (host != "localhost" && !ip.IsLoopback()) {
-		return nil, fault.New(fault.Malformed, "%q is not an address of this machine alone; write it like localhost:8421", o.Address)
+	if err := onLoopback(o.Address); err != nil {
+		return nil, err
 	}
 	hub, err := url.Parse(o.Hub)
 	if err != nil || (hub.Scheme != "http" && hub.Scheme != "https") || hub.Host == "" {
@@ -82,12 +88,23 @@ func (m *member) handler(app http.Handler) http.Handler {
 
 // isHere refuses names that somebody made lead to this machine, and pages of others.
 func isHere(r *http.Request) bool {
-	host, port, err := net.SplitHostPort(r.Host)
-	if err != nil || port != portOf(r.Context()) {
-		return false
+	_, port, err := net.SplitHostPort(r.Host)
+	return err == nil && port == portOf(r.Context()) && isLoopback(r.Host) && Proxies(nil).SameOrigin(r)
+}
+
+// onLoopback refuses an address that others than this machine reach.
+func onLoopback(address string) error {
+	if !isLoopback(address) {
+		return fault.New(fault.Malformed, "%q is not an address of this machine alone; write it like localhost:8421", address)
 	}
+	return nil
+}
+
+// isLoopback reports whether host:port is this machine, to itself.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
-	return (host == "localhost" || (ip != nil && ip.IsLoopback())) && Proxies(nil).SameOrigin(r)
+	return err == nil && (host == "localhost" || (ip != nil && ip.IsLoopback()))
 }
 
 // portOf is the port at which a request came in.
@@ -109,6 +126,7 @@ func cookiesOf(ctx context.Context) string { return "web" + portOf(ctx) + "-" }
 
 func (m *member) proxy() http.Handler {
 	return &httputil.ReverseProxy{
+		Transport: mute{http.DefaultTransport},
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(m.hub)
 			r.Out.Host = m.hub.Host
@@ -140,7 +158,8 @@ func (m *member) admit(r *http.Response) error {
 		return nil
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind != "application/json" && kind != "text/plain" && (err == nil || r.ContentLength != 0) {
+	known := answers[kind]
+	if known == "" && (err == nil || r.ContentLength != 0) {
 		return fault.New(fault.Refused, "the hub answers with %q", kind)
 	}
 	if r.StatusCode >= 300 && r.StatusCode < 400 && r.StatusCode != http.StatusNotModified {
@@ -152,10 +171,34 @@ func (m *member) admit(r *http.Response) error {
 			r.Header.Del(name)
 		}
 	}
-	r.Header.Del("Set-Cookie")
+	if known != "" {
+		r.Header.Set("Content-Type", known)
+	}
+	r.Header.Set("Cache-Control", "no-store") // another hub may be here tomorrow
 	for _, cookie := range cookies {
-		cookie.Name, cookie.Domain, cookie.Secure = cookiesOf(r.Request.Context())+cookie.Name, "", false
-		r.Header.Add("Set-Cookie", cookie.String())
+		if cookie.Name == sessionCookie {
+			cookie.Name, cookie.Domain, cookie.Secure = cookiesOf(r.Request.Context())+cookie.Name, "", false
+			r.Header.Add("Set-Cookie", cookie.String())
+		}
 	}
 	return nil
 }
+
+// mute asks a hub and passes nothing on that it says before its answer: the proxy would give that to the browser as it
+// comes, and forget the headers of the answer for it.
+type mute struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (m mute) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := m.next.RoundTrip(r.WithContext(untold{r.Context()}))
+	if response != nil {
+		response.Request = r
+	}
+	return response, err
+}
+
+// untold is a context without its values, in which the proxy says that it wants to be told.
+type untold struct{ context.Context }
+
+// Value implements context.Context.
+func (untold) Value(any) any { return nil }
