@@ -174,7 +174,7 @@ func words(page *chromiumtest.Page) string {
 
 func TestABrowserIsLetInByAnother(t *testing.T) {
 	h, browser := begin(t)
-	owner, friend := h.member(t, "owner"), h.member(t, "guest")
+	owner, friend := h.member(t, "owner"), h.member(t, "caller")
 	owner.room(t, "attic", friend)
 	friend.say(t, "attic", "Mind the beam.")
 	old := signIn(t, browser, h, "owner")

@@ -8,14 +8,14 @@ import (
 	"keyhall.dev/keyhall/internal/chromiumtest"
 )
 
-// tabTo presses Tab until something with this role and name has the focus, which has to be seen.
+// tabTo presses Tab until something with this role and beginning of its name has the focus, which has to be seen.
 func tabTo(t *testing.T, page *chromiumtest.Page, role, name string) {
 	t.Helper()
 	var passed []string
 	for range 60 {
 		page.Press("Tab")
 		gotRole, gotName := page.Focused()
-		if gotRole == role && gotName == name {
+		if gotRole == role && strings.HasPrefix(gotName, name) {
 			if !chromiumtest.Eval[bool](page, visible) {
 				t.Errorf("the focus on the %s %q cannot be seen", role, name)
 			}
@@ -62,10 +62,10 @@ func TestWithTheKeyboardAlone(t *testing.T) {
 	tabTo(t, page, "link", "Catalogs")
 	page.Press("Enter")
 	page.Find("link", "films")
-	tabTo(t, page, "link", page.Find("link", "films").Name)
+	tabTo(t, page, "link", "films")
 	page.Press("Enter")
 	page.Find("link", filmName)
-	tabTo(t, page, "link", page.Things("link")[len(page.Things("link"))-8].Name)
+	tabTo(t, page, "link", "film")
 	page.Press("End")
 	page.Find("link", filmName)
 	page.Press("Escape")

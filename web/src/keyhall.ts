@@ -8,7 +8,7 @@ import { type House, renewToken, type Visit, visit } from "./door/house.ts";
 import { leftFor } from "./door/provider.ts";
 import { exclusively } from "./hub/chains.ts";
 import { discover } from "./hub/discovery.ts";
-import { ask } from "./hub/http.ts";
+import { ask, clocksApart } from "./hub/http.ts";
 import { problemOf } from "./hub/problem.ts";
 import { currentSession, openSession } from "./hub/session.ts";
 import { type Config, type Keyhall, type Notice, type Person, Problem, type Stage } from "./model.ts";
@@ -44,7 +44,7 @@ export class HubKeyhall implements Keyhall, House {
 
   /** begin looks how far this browser is, and goes on from there. */
   async begin(): Promise<void> {
-    this.#tabs.onmessage = ({ data }: MessageEvent<Word>) => void this.#heard(data);
+    this.#tabs.onmessage = ({ data }: MessageEvent<Word>) => void this.#heard(data).catch((error: unknown) => this.#unable(problemOf(error).message));
     for (const change of ["online", "offline"]) globalThis.addEventListener(change, () => this.#networked());
     const lack = lacks();
     if (lack) return this.#unable(lack);
@@ -72,6 +72,7 @@ export class HubKeyhall implements Keyhall, House {
     const lack = await lacksCurves();
     if (lack) return this.#unable(lack);
     await this.#proved(hub);
+    await this.#endSession();
     this.#config = await config;
     this.#networked();
     this.stage.value = { at: "out", config: this.#config };
@@ -146,7 +147,7 @@ export class HubKeyhall implements Keyhall, House {
   /** noSession: only a device that NATS turns away too, or that was revoked on the chain, has its keys taken. */
   async #noSession(hub: Hub, held: Held, why: Problem): Promise<void> {
     const by = visit(this, hub, held);
-    if (why.code === "refused" && (await this.#turnedAway(by))) return this.#putOut(signedOut);
+    if (why.code === "refused" && (await this.#turnedAway(by))) return this.#putOut(by, signedOut);
     this.#enter(held, by);
     this.#note(why.code === "unavailable" ? "warning" : "problem", `You are in, but not in the rooms: the hub opens no session for this browser. ${why.message}`);
   }
@@ -157,13 +158,19 @@ export class HubKeyhall implements Keyhall, House {
       const person = await by.book.me();
       return (person.devices[by.account.keys.device.text]?.revoked ?? 0) !== 0;
     } catch (error) {
-      return error instanceof Problem && error.code === "refused";
+      // Whose clock is elsewhere refuses everybody: nobody's keys are taken for that.
+      return error instanceof Problem && error.code === "refused" && !clocksApart();
     }
   }
 
-  /** settle is where the door leads: the keys are kept, and the person is in. */
+  /** settle is where the door leads: the keys are kept, and the person is in. They take the place of nobody's. */
   async settle(held: Held, by: Visit): Promise<void> {
+    const there = await this.database.get<Held>("person");
+    if (there && there.account !== held.account) {
+      throw new Problem("taken", `${there.handle} has come in meanwhile in another tab of this browser; sign out there first.`);
+    }
     await this.database.put("person", held);
+    await this.database.delete("unended"); // this person's session has taken its place
     this.#enter(held, by);
     this.#tell({ keyhall: "in" });
     void navigator.storage?.persist?.().catch(() => false);
@@ -200,7 +207,9 @@ export class HubKeyhall implements Keyhall, House {
     }
     try {
       const token = await exclusively("keyhall token", () => renewToken(by));
-      if (token) await this.#keep({ token });
+      if (!token || this.#visit !== by) return;
+      await this.#keep({ token });
+      if (this.#held) await this.#openSession(by.account.hub, this.#held); // for the one before, the hub opens none
     } catch (error) {
       const problem = problemOf(error);
       if (problem.code !== "unavailable" && this.#visit === by) this.#note("warning", problem.message);
@@ -228,7 +237,7 @@ export class HubKeyhall implements Keyhall, House {
       const again = visit(this, by.account.hub, held);
       const away = await this.#turnedAway(again);
       await again.account.wire.close();
-      if (away && this.#visit === by) await this.#putOut(signedOut);
+      if (away && this.#visit === by) await this.#putOut(by, signedOut);
     }
   }
 
@@ -236,28 +245,42 @@ export class HubKeyhall implements Keyhall, House {
   async #signOut(): Promise<void> {
     const by = this.#visit;
     this.#visit = undefined; // whatever is cut now, is cut for this
+    await this.database.put("unended", true);
     if (by && by.account.wire.state.peek() === "online") {
       const device = by.account.keys.device.text;
       const cut = new Promise<void>((resolve) => by.account.wire.state.subscribe((state) => state !== "online" && resolve()));
       const revoked = by.book.append("people", "person.revoke", () => ({ device })).catch(() => undefined);
       await Promise.race([revoked, cut, new Promise((resolve) => setTimeout(resolve, lookAgain))]);
-      await ask("DELETE", "/api/session").catch(() => undefined); // it ended with the device, and the cookie goes
+      await this.#endSession(); // it ended with the device, and the cookie goes
     }
-    await by?.account.wire.close();
-    await this.#putOut();
+    await this.#putOut(by);
   }
 
-  async #putOut(ended?: string): Promise<void> {
-    await this.#visit?.account.wire.close(); // nobody writes any more what is forgotten now
-    await this.#forget();
+  /** endSession ends the session of somebody who has signed out: now, or where the hub was away then, at the next start. */
+  async #endSession(): Promise<void> {
+    if (!(await this.database.get<boolean>("unended"))) return;
+    const ended = await ask("DELETE", "/api/session").then(() => true, (error: unknown) => problemOf(error).code === "refused");
+    if (ended) await this.database.delete("unended");
+  }
+
+  async #putOut(by: Visit | undefined, ended?: string): Promise<void> {
+    await by?.account.wire.close(); // nobody writes any more what is forgotten now
+    await this.#forget(by);
     this.#out(ended);
     this.#tell({ keyhall: "out", ...(ended ? { ended } : {}) });
   }
 
-  async #forget(): Promise<void> {
+  async #forget(by: Visit | undefined): Promise<void> {
     const held = this.#held ?? (await this.database.get<Held>("person"));
     for (const own of ["person", "pending", "comeback"] as const) await this.database.delete(own);
-    if (held) await this.database.of(held.account).wipe();
+    if (held) await (by?.store ?? this.database.of(held.account)).wipe();
+  }
+
+  /** left is out for a tab that hears so from another: what it has written meanwhile goes too, unless somebody is in again. */
+  async #left(ended?: string): Promise<void> {
+    const store = this.#visit?.store;
+    this.#out(ended);
+    if (!(await this.database.get<Held>("person"))) await store?.wipe();
   }
 
   #out(ended?: string): void {
@@ -276,7 +299,7 @@ export class HubKeyhall implements Keyhall, House {
   /** heard is what another tab of this browser did. */
   async #heard(word: Word): Promise<void> {
     const { at } = this.stage.peek();
-    if (word.keyhall === "out" && at === "in") return this.#out(word.ended);
+    if (word.keyhall === "out" && at === "in") return this.#left(word.ended);
     if (word.keyhall === "in" && at === "out") return this.#start();
     const held = word.keyhall === "keys" && at === "in" ? await this.database.get<Held>("person") : undefined;
     if (!held || !this.#visit) return;

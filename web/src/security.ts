@@ -75,8 +75,10 @@ export class HubSecurity implements Security {
     if (device === this.#own) await this.#renamed(token);
   }
 
-  sessions(): Promise<readonly Session[]> {
-    return sessions();
+  /** sessions are called as the person's own chain calls their devices: which of them is ended is not the hub's to choose. */
+  async sessions(): Promise<readonly Session[]> {
+    const [person, open] = await Promise.all([this.#by.book.me(), sessions()]);
+    return open.map((session) => ({ ...session, name: person.devices[session.device]?.name ?? session.name }));
   }
 
   /** end signs another browser out: its device is ended with its session, or it would open the next by itself. */

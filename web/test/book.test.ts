@@ -9,7 +9,7 @@ import type { Account, Keys, Store } from "../src/ports.ts";
 import { hex } from "../src/protocol/bytes.ts";
 import { timeText } from "../src/protocol/canonical.ts";
 import { needsEpoch, roleAt, roleOf, written } from "../src/protocol/chain.ts";
-import { type By, encode, type Event, eventHash, makeEvent, withheld } from "../src/protocol/event.ts";
+import { type By, decode, encode, type Event, eventHash, makeEvent, withheld } from "../src/protocol/event.ts";
 import { fingerprint, keyText, makeInvite, newRandomID } from "../src/protocol/keys.ts";
 import { makeToken } from "../src/protocol/tokens.ts";
 import { Keyring } from "../src/rooms/keyring.ts";
@@ -247,6 +247,58 @@ async function bodies(): Promise<void> {
   await refuses("nothing of one's own is", book.me(), /withholds from you what you did yourself/);
 }
 
+const turns = async (count: number): Promise<void> => {
+  for (let left = count; left > 0; left--) await new Promise((resolve) => setTimeout(resolve, 1));
+};
+
+/** A chain that goes on while it is read anew is no other past. */
+async function meanwhile(): Promise<void> {
+  const { ledger, alice, bob, store } = await hall();
+  const decline = () => bob.does("share.decline", { grant: newRandomID(), owner: alice.account });
+  const account = alice.at();
+  const call = account.call;
+  let during: (() => Promise<unknown>) | undefined;
+  account.call = async <T>(verb: string, request: unknown): Promise<T> => {
+    const answer = await call<T>(verb, request);
+    const [then] = [during, (during = undefined)];
+    await then?.();
+    return answer;
+  };
+  const book = new HubBook(account, store);
+  await book.person(bob.account);
+  let other: Promise<{ seq: number }> | undefined;
+  during = async () => {
+    await decline();
+    other = book.person(bob.account);
+    await Promise.race([other, turns(200)]); // it waits for its turn, as it should, or does not
+  };
+  same("a chain is read anew while it goes on", (await book.again(bob.account)).seq, 1);
+  same("and is brought up to date then", (await other!).seq, 2);
+  same("it is not forked", (await book.person(bob.account)).head, ledger.chain(bob.subject).at(-1)!.hash);
+}
+
+/** What is made by what is known of a chain is made for that place: a chain that went on has it made again. */
+async function places(): Promise<void> {
+  const { alice, bob, store } = await hall();
+  const room = newRandomID();
+  await alice.inRoom(room, "room.create", { room, kind: "open", listed: true, name: "square" });
+  const account = alice.at();
+  const sent: number[] = [];
+  account.send = async (_verb, data) => {
+    sent.push(Number(decode(data).seq));
+    throw new Problem(sent.length === 1 ? "conflict" : "malformed", "no");
+  };
+  const book = new HubBook(account, store);
+  const grant = () => ({ grant: newRandomID(), account: bob.account, role: "reader" });
+  const body = async () => {
+    if (sent.length === 0) await alice.inRoom(room, "room.grant", grant());
+    await book.room(room);
+    return grant();
+  };
+  await refuses("the hub says no", book.appendRoom(room, "room.grant", body), /^no$/);
+  same("first for the place that was known, then for the next", sent, [2, 3]);
+}
+
 /** names that objects have of themselves are nobody's devices, members or epochs. */
 async function hostileNames(): Promise<void> {
   for (const name of ["constructor", "__proto__", "toString"]) {
@@ -310,6 +362,8 @@ async function clocks(): Promise<void> {
 await pagesAndPins();
 await pasts();
 await bodies();
+await meanwhile();
+await places();
 await hostileNames();
 await roomsOf();
 await clocks();

@@ -4,6 +4,7 @@ import process from "node:process";
 
 import { nameOf } from "../src/door/device.ts";
 import { inURL } from "../src/door/code.ts";
+import { renewToken, type Visit } from "../src/door/house.ts";
 import { freeName } from "../src/door/names.ts";
 import { answered, problemOf, said } from "../src/hub/problem.ts";
 import { Refused } from "../src/protocol/bytes.ts";
@@ -34,6 +35,15 @@ function names(): void {
   same("a long name", freeName(long, person([long, 0])), `${"d".repeat(30)}-2`);
 }
 
+/** What another device of the person has given to this one, it takes up: the hub opens no session for a token from before. */
+async function tokens(): Promise<void> {
+  const visit = (own: string, fact: Record<string, unknown>) =>
+    ({ account: { keys: { token: own, device: { text: "U" } } }, book: { me: async () => ({ devices: { U: { expires: 9e9, name: "desk", ...fact } } }) } }) as unknown as Visit;
+  same("the token that stands", await renewToken(visit("a", { token: "a", revoked: 0 })), undefined);
+  same("another than before", await renewToken(visit("a", { token: "b", revoked: 0 })), "b");
+  same("of a device that was revoked, none", await renewToken(visit("a", { token: "", revoked: 7 })), undefined);
+}
+
 function codes(): void {
   same("a code", inURL("  kh-abc \n"), "kh-abc");
   same("a link", inURL("http://localhost:8420/join#kh-abc"), "kh-abc");
@@ -57,6 +67,7 @@ function problems(): void {
 }
 
 names();
+await tokens();
 codes();
 problems();
 if (failed === 0) console.log("door: all as it should be");

@@ -36,6 +36,8 @@ function links(): void {
   for (const text of ["javascript:alert(1)", "data:text/html,x", "https://", "https://bank.example@evil.example/", "http://u:p@h.example", "ftp://h.example", "https:/\u202E/x"]) same(`${text} is no link`, hrefs(text), []);
   same("a quote ends it", hrefs('https://a.example/"onclick="x'), ["https://a.example/"]);
   same("rooms", parts("#all1, a#b ##c /#d #élan-2").flatMap((part) => (part.kind === "room" ? [part.room] : [])), ["all1", "élan-2"]);
+  const closed = ")]".repeat(16_000);
+  same("thousands of brackets are one text", parts(`https://a.example/(x)${closed}`).map((part) => [part.kind, part.text.length]), [["link", 21], ["text", closed.length]]);
   const hostile = `<b>"'&${"#".repeat(50)}http://`;
   same("nothing is lost", parts(hostile).map((part) => part.text).join(""), hostile);
 }

@@ -4,12 +4,19 @@
 import process from "node:process";
 
 import { Feed, type History, readHistory, type Request } from "../src/rooms/feed.ts";
-import { type Item, Outbox, type Post } from "../src/rooms/outbox.ts";
-import { Presences } from "../src/rooms/presence.ts";
+import type { HubBook } from "../src/hub/book.ts";
 import { Problem } from "../src/model.ts";
-import type { Store } from "../src/ports.ts";
-import { utf8 } from "../src/protocol/bytes.ts";
-import { uuid } from "../src/protocol/event.ts";
+import type { Account, Store } from "../src/ports.ts";
+import { hex, utf8 } from "../src/protocol/bytes.ts";
+import type { RoomState } from "../src/protocol/chain.ts";
+import { sealKey } from "../src/protocol/crypto.ts";
+import { decode, encode, makeEvent, uuid } from "../src/protocol/event.ts";
+import type { Keyring } from "../src/rooms/keyring.ts";
+import { type Item, Outbox, type Post } from "../src/rooms/outbox.ts";
+import { type Ether, Present, Presences } from "../src/rooms/presence.ts";
+import { Rows } from "../src/rooms/rows.ts";
+import { Speaker } from "../src/rooms/speaker.ts";
+import { generateSigner } from "../src/vault/signers.ts";
 
 let failed = 0;
 
@@ -311,11 +318,54 @@ function presence(): void {
   same("until its time is over", [p.now(54999).size, p.now(55000).size], [1, 0]);
 }
 
+/** The list counts what comes in rooms that are not open; a sequence that stands there twice is its publisher's. */
+async function unread(): Promise<void> {
+  const rows = new Rows("A", { put: async () => undefined } as unknown as Store);
+  const device = await generateSigner("U");
+  const author = (await generateSigner("A")).raw;
+  const data = encode(await makeEvent({ author, type: "room.message", subject: "room.r.say.a", audience: "O" }, utf8("x"), device));
+  const hear = (...seqs: string[]): number => {
+    rows.hears("r", { data, headers: (name) => (name === "Nats-Sequence" ? seqs : []) });
+    return rows.get("r").info.peek().unread;
+  };
+  same("unread ones are counted", [hear("1"), hear("2"), hear("2")], [1, 2, 2]);
+  same("whoever writes a sequence beside the room's keeps nothing from being counted", [hear("3", "9000000000000000"), hear("4")], [2, 3]);
+}
+
+/** What is said is sealed with the key of the epoch that it names, also where the next one begins meanwhile. */
+async function epochs(): Promise<void> {
+  const device = await generateSigner("U");
+  const account = (await generateSigner("A")).text;
+  const state = { id: "r", kind: "sealed", seq: 1, head: "11".repeat(32), current: "22".repeat(32), members: { [account]: [{ role: "writer", since: 1, until: 0, expires: "" }] } } as unknown as RoomState;
+  const keys: string[] = [];
+  const key = async (_: RoomState, epoch: string): Promise<CryptoKey> => {
+    keys.push(epoch);
+    state.current = "33".repeat(32);
+    return sealKey(new Uint8Array(32));
+  };
+  const at = { hub: { id: "O" }, keys: { account, device } } as unknown as Account;
+  const speaker = new Speaker(at, { knownRoom: async () => state, clocks: () => undefined } as unknown as HubBook, { key } as unknown as Keyring);
+  const said = decode((await speaker.presence("r", "here"))!);
+  same("the epoch that is named, and that of the key", [hex(said.epoch), keys], ["22".repeat(32), ["22".repeat(32)]]);
+}
+
+/** Somebody who looked into a room and was gone before it was there is not in it. */
+async function lookedIn(): Promise<void> {
+  let said = 0;
+  const present = new Present("r", { now: () => 0, presence: async () => void said++ } as unknown as Ether);
+  await present.close();
+  present.begin(); // a timer that went on would keep this test from ending
+  same("they say that they are gone, and nothing after that", said, 1);
+}
+
 await gaps();
 await backwards();
 unfit();
 await queues();
 await doubts();
 presence();
+await unread();
+await epochs();
+await lookedIn();
 console.log(failed === 0 ? "rooms: all as it should be" : `rooms: ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

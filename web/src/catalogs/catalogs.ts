@@ -166,9 +166,9 @@ export class SharedCatalogs implements Catalogs {
     await keepNames(this.store, [{ id: catalog, name }]);
   }
 
-  /** #until is an end, in whole seconds of the hub's clock. */
+  /** #until is an end, in whole seconds: by this clock, for the hub's could make it later. */
   #until(hours: number): string {
-    const seconds = Math.floor((Date.now() + this.account.clock()) / 1000 + hours * 3600);
+    const seconds = Math.floor(Date.now() / 1000 + hours * 3600);
     return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
   }
 

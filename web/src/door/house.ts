@@ -80,10 +80,14 @@ export async function issue(identity: Signer, device: string, name: string): Pro
   return makeToken({ account: identity.text, device, name, issued, expires: issued + tokenLife }, identity);
 }
 
-/** renewToken gives this device a token for another year, where the identity is here and the old one ends soon. */
+/**
+ * renewToken is this device's token where it has another than before: one that another device has given it, with a new name say, or one for
+ * another year, where the identity is here and the old one ends soon.
+ */
 export async function renewToken({ account, book }: Visit): Promise<string | undefined> {
   const { identity, device } = account.keys;
   const fact = (await book.me()).devices[device.text];
+  if (fact && fact.revoked === 0 && fact.token !== account.keys.token) return fact.token;
   if (!identity || !fact || fact.revoked !== 0 || fact.expires - Date.now() / 1000 > renewWhen) return undefined;
   const token = await issue(identity, device.text, fact.name);
   await book.append("people", "person.device", () => ({ token }), identity);

@@ -18,6 +18,19 @@ import { inURL } from "./code.ts";
 /** linkLife is how long the hub keeps what was said under a code. */
 export const linkLife = 10 * 60 * 1000;
 
+const awhile = 1_000; // until a network may be back
+
+/** patient asks what the hub keeps somebody waiting for; undefined: there is no answer yet, or no network just now. */
+export async function patient<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "unavailable") throw error;
+    await new Promise((resolve) => setTimeout(resolve, awhile));
+    return undefined;
+  }
+}
+
 /** refusal is the answer that lets nobody in: no box has one byte. */
 export const refusal: Bytes = Uint8Array.of(0);
 
@@ -81,9 +94,9 @@ export class Link implements LinkAsk {
   async #answer(hub: Hub, code: LinkCode, asked: Bytes, xkey: KeyOpener): Promise<LinkAnswer> {
     const until = Date.now() + linkLife;
     while (Date.now() < until) {
-      const { answer } = await ask<{ answer?: string }>("POST", "/api/link/answer", { link: code.link }, this.#stop.signal);
-      if (!answer) continue;
-      const sealed = base64.read(answer, "malformed");
+      const said = await patient(() => ask<{ answer?: string }>("POST", "/api/link/answer", { link: code.link }, this.#stop.signal));
+      if (!said?.answer) continue;
+      const sealed = base64.read(said.answer, "malformed");
       if (equal(sealed, refusal)) throw new Problem("refused", "Your other device said no, and did not let this browser in.");
       try {
         return await openAnswer(code, hub.id, asked, sealed, (purpose, context, box) => xkey.open(purpose, context, box));

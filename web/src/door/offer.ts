@@ -12,7 +12,7 @@ import { problemOf } from "../hub/problem.ts";
 import { issue, type Visit } from "./house.ts";
 import { freeName } from "./names.ts";
 import { inURL } from "./code.ts";
-import { linkLife, linkURL, newLinkCode, readLinkCode, refusal } from "./linking.ts";
+import { linkLife, linkURL, newLinkCode, patient, readLinkCode, refusal } from "./linking.ts";
 
 const takeTime = 35_000; // an answer takes 25 s
 
@@ -20,6 +20,13 @@ const takeTime = 35_000; // an answer takes 25 s
 interface Asked {
   ask: Ask;
   sealed: Bytes;
+}
+
+/** Begun is what an answer takes. Of the keys that were opened only those are kept that are handed over: not the identity. */
+interface Begun {
+  code: LinkCode;
+  xkeys: string[];
+  asked: Asked;
 }
 
 /** Offer is the LinkOffer of model.ts. */
@@ -31,7 +38,7 @@ export class Offer implements LinkOffer {
   readonly #by: Visit;
   readonly #identity: Signer;
   #cancelled = false;
-  #begun: Promise<{ code: LinkCode; backup: Backup; asked: Asked }>;
+  #begun: Promise<Begun>;
 
   constructor(by: Visit, given: string | undefined, identity: Signer, unlocked: () => Promise<Backup>) {
     this.code = given === undefined ? newLinkCode() : inURL(given);
@@ -49,10 +56,10 @@ export class Offer implements LinkOffer {
   }
 
   /** wait opens the keys first, so that a wrong password is known at once, and then waits for somebody who asks. */
-  async #wait(unlocked: () => Promise<Backup>): Promise<{ code: LinkCode; backup: Backup; asked: Asked }> {
+  async #wait(unlocked: () => Promise<Backup>): Promise<Begun> {
     const { hub } = this.#by.account;
     const code = await readLinkCode(hub, this.code);
-    const backup = await unlocked();
+    const { xkeys } = await unlocked();
     const sealed = await this.#take(code);
     let said: Ask;
     try {
@@ -62,13 +69,14 @@ export class Offer implements LinkOffer {
     }
     const { english } = await import("../protocol/english.ts");
     this.asked.value = { name: said.name, words: await linkWords(english, code, sealed) };
-    return { code, backup, asked: { ask: said, sealed } };
+    return { code, xkeys, asked: { ask: said, sealed } };
   }
 
   async #take({ link }: LinkCode): Promise<Bytes> {
     const until = Date.now() + linkLife;
     while (Date.now() < until && !this.#cancelled) {
-      const answer = await this.#by.account.wire.request("hub.links.take", JSON.stringify({ link }), { timeout: takeTime });
+      const answer = await patient(() => this.#by.account.wire.request("hub.links.take", JSON.stringify({ link }), { timeout: takeTime }));
+      if (answer === undefined) continue;
       const { ask } = JSON.parse(new TextDecoder().decode(answer)) as { ask?: string | null };
       if (ask) return base64.read(ask, "malformed");
     }
@@ -78,7 +86,7 @@ export class Offer implements LinkOffer {
 
   /** answer says yes, which makes the other a device of the person and hands the xkeys over, or no. */
   async answer(yes: boolean): Promise<void> {
-    const { code, backup, asked } = await this.#begun;
+    const { code, xkeys, asked } = await this.#begun;
     const { account, book } = this.#by;
     if (!yes) {
       this.cancel();
@@ -88,7 +96,7 @@ export class Offer implements LinkOffer {
     const token = await issue(this.#identity, ask.device, freeName(ask.name, await book.me()));
     await book.append("people", "person.device", () => ({ token }));
     const person = await book.me();
-    const answer = { hub: account.hub.id, account: person.account, handle: person.handle, token, xkeys: backup.xkeys, seq: person.seq, head: person.head };
+    const answer = { hub: account.hub.id, account: person.account, handle: person.handle, token, xkeys, seq: person.seq, head: person.head };
     const box = await sealAnswer(code, sealed, await parseXKey(ask.xkey), answer);
     await account.call("links.answer", { link: code.link, answer: base64.write(box) });
   }

@@ -100,8 +100,9 @@ export class HubBook implements Book<PersonState, RoomState> {
   }
 
   async again(account: string): Promise<PersonState> {
-    return this.#syncs.take(`people again ${account}`, async () => {
+    const read = async (): Promise<PersonState> => {
       const before = await this.kept<PersonState>("people", account);
+      if (before?.forked) throw new Forked(before.forked);
       let fresh: PersonState | undefined;
       await this.#explained(`of ${short(account)}`, "people", account, () => this.#follow(account, () => fresh, (state) => (fresh = state)));
       if (before && fresh!.places[before.state.head] !== before.state.seq) {
@@ -111,7 +112,8 @@ export class HubBook implements Book<PersonState, RoomState> {
       this.#pages.set(`people ${account}`, Promise.resolve(kept));
       await this.#save("people", account, kept);
       return fresh!;
-    }) as Promise<PersonState>;
+    };
+    return this.#syncs.take(`people again ${account}`, read, `people ${account}`) as Promise<PersonState>; // what is compared must not move on meanwhile
   }
 
   async #person(account: string): Promise<PersonState> {
@@ -281,8 +283,9 @@ export class HubBook implements Book<PersonState, RoomState> {
     await this.#turns.take("own", () =>
       this.#repeat("Your chain", async () => {
         const own = await this.me();
+        const at = placeOf(own);
         const said = await body(own);
-        const ev = await this.#made(type, personSubject(this.account), own, own, said, by);
+        const ev = await this.#made(type, personSubject(this.account), at, at, said, by);
         if (type === "share.revoke") this.#tellOwn(ev); // serving ends before the hub knows, and whether it answers or not
         await this.#hand(verb, ev, () => this.me(), "your chain");
         this.#tellOwn(ev);
@@ -294,10 +297,11 @@ export class HubBook implements Book<PersonState, RoomState> {
     await this.#turns.take(`room ${room}`, () =>
       this.#repeat("The room", async () => {
         const state = await this.room(room);
+        const at = placeOf(state);
         const said = await body(state);
         if (said === undefined) return; // nothing to do
         this.clocks();
-        const ev = await this.#made(type, roomSubject(room), state, await this.me(), said);
+        const ev = await this.#made(type, roomSubject(room), at, await this.me(), said);
         const look = () => (type === "room.leave" ? Promise.resolve(undefined) : this.room(room)); // who has left reads no more
         await this.#hand("rooms", ev, look, "the room");
       }),
@@ -355,6 +359,9 @@ export class HubBook implements Book<PersonState, RoomState> {
     this.#account.wire.publish("own.chain", encode(ev));
   }
 }
+
+/** placeOf is where a chain is now: what is made for it is made for this place, however far it goes on meanwhile. */
+const placeOf = ({ seq, head }: Place): Place => ({ seq, head });
 
 const hash = (text: string): Uint8Array => (text === "" ? new Uint8Array(32) : unhex(text, 32));
 

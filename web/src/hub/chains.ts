@@ -38,7 +38,9 @@ export function entries(value: unknown): Entry[] {
   if (!Array.isArray(value)) throw unreadable();
   return value.map((one: unknown) => {
     if (!isObject(one) || typeof one["event"] !== "string" || typeof one["time"] !== "string") throw unreadable();
-    return { seq: number(one["seq"]), time: Date.parse(one["time"]), data: bytes(one["event"]), withheld: one["withheld"] === true };
+    const time = Date.parse(one["time"]);
+    if (Number.isNaN(time)) throw unreadable();
+    return { seq: number(one["seq"]), time, data: bytes(one["event"]), withheld: one["withheld"] === true };
   });
 }
 
@@ -115,20 +117,20 @@ export class Turns {
   }
 }
 
-/** Shared is like Turns for what comes to the same for all who wait: those who come before it begins share it. */
+/** Shared is like Turns for what comes to the same for all who wait: those who come before it begins share it. What has one turn goes in turn. */
 export class Shared<T> {
   readonly #turns = new Turns();
   readonly #waiting = new Map<string, Promise<T>>();
 
-  take(key: string, task: () => Promise<T>): Promise<T> {
+  take(key: string, task: () => Promise<T>, turn = key): Promise<T> {
     const waiting = this.#waiting.get(key);
     if (waiting) return waiting;
-    const turn = this.#turns.take(key, () => {
+    const done = this.#turns.take(turn, () => {
       this.#waiting.delete(key);
       return task();
     });
-    this.#waiting.set(key, turn);
-    return turn;
+    this.#waiting.set(key, done);
+    return done;
   }
 }
 

@@ -82,6 +82,7 @@ async function known(pin: Pin, origin: string): Promise<Hub> {
     throw new Problem("unavailable", "This page and the hub are of different versions; load the page again.");
   }
   const socket = new URL(document.websocket, origin);
+  if (socket.origin !== origin) throw new Problem("refused", "The hub sends this page to another address; do not sign in, and tell the host.");
   socket.protocol = socket.protocol === "https:" ? "wss:" : "ws:";
   return {
     id,

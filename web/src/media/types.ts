@@ -18,7 +18,7 @@ export function essence(type: string): string {
 /** viewOf is how something of a type would be shown; undefined: not at all. */
 export function viewOf(type: string): View | undefined {
   const plain = essence(type);
-  if (playlists.includes(plain)) return undefined;
+  if (playlists.includes(plain) || plain.endsWith("+xml")) return undefined; // XML is a document that can hold others
   if (plain.startsWith("video/")) return "video";
   if (plain.startsWith("audio/")) return "audio";
   if (pictures.includes(plain)) return "image";

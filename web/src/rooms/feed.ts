@@ -146,7 +146,7 @@ export class Feed {
 }
 
 /** single is the number in a header that is there once. */
-function single(message: Received, name: string): number | undefined {
+export function single(message: Received, name: string): number | undefined {
   const values = message.headers(name);
   if (values.length !== 1 || !/^[0-9]{1,15}$/.test(values[0]!)) return undefined;
   return Number(values[0]);

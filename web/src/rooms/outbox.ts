@@ -140,7 +140,7 @@ export class Outbox {
     const list = this.#list(item.room);
     const at = list.indexOf(item);
     if (at >= 0) list.splice(at, 1);
-    void this.store.delete("queue", item.key);
+    void this.store.delete("queue", item.key).catch(() => undefined); // it is found to be stored, and goes then
   }
 
   /** #keep writes an item down; losing that is no reason not to send it. */
@@ -227,7 +227,7 @@ export class Outbox {
     if (!this.of(item.room).includes(item)) return; // it has come back already
     item.state = "stored";
     item.seq = seq;
-    void this.store.delete("queue", item.key);
+    void this.store.delete("queue", item.key).catch(() => undefined); // as above
   }
 
   close(): void {

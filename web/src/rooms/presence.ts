@@ -32,7 +32,8 @@ export class Presences {
   note(device: string, said: Said, now: number): boolean {
     for (const [other, old] of this.#said) if (now >= old.until) this.#said.delete(other);
     const before = this.#said.get(device);
-    if (before && said.at <= before.at) return false;
+    // Of one moment the leave counts: it is the last that is said.
+    if (before && (said.at < before.at || (said.at === before.at && said.state !== "gone"))) return false;
     this.#said.set(device, said);
     return before === undefined && said.state !== "gone";
   }
@@ -81,6 +82,7 @@ export class Present {
   ) {}
 
   begin(): void {
+    if (this.#closed) return; // somebody looked in and was gone before the room was there
     this.#look = setInterval(() => void this.#show(), lookEvery);
     this.#here();
   }

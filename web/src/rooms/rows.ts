@@ -7,7 +7,7 @@ import type { RoomInfo } from "../model.ts";
 import type { Store } from "../ports.ts";
 import { decode } from "../protocol/event.ts";
 import { keyText } from "../protocol/keys.ts";
-import { beyond, type History, type Received, type Request } from "./feed.ts";
+import { beyond, type History, type Received, type Request, single } from "./feed.ts";
 
 const countMost = 500; // unread messages
 
@@ -107,8 +107,8 @@ export class Rows {
   /** hears counts a message of a room that is not open. */
   hears(room: string, message: Received): void {
     const row = this.get(room);
-    const seq = Number(message.headers("Nats-Sequence").at(-1));
-    if (!(seq > row.counted)) return;
+    const seq = single(message, "Nats-Sequence"); // one that stands there twice was put there by its publisher
+    if (seq === undefined || seq <= row.counted) return;
     row.counted = seq;
     if (seq > row.mark && this.#others(message.data)) this.counts(room, Math.min(row.info.peek().unread + 1, countMost));
   }

@@ -65,8 +65,9 @@ export class Speaker {
     const { hub, keys } = this.account;
     const whole = { ...draft, author: parseKey("A", keys.account), audience: hub.id, head: unhex(state.head, 32) } as Draft;
     if (state.kind === "open") return encode(await makeEvent(whole, body, keys.device));
-    const key = await this.keyring.key(state, state.current);
-    return encode(await makeEvent({ ...whole, epoch: unhex(state.current, 32) }, body, keys.device, { key }));
+    const { current } = state; // the chain may go on while its key is opened
+    const key = await this.keyring.key(state, current);
+    return encode(await makeEvent({ ...whole, epoch: unhex(current, 32) }, body, keys.device, { key }));
   }
 
   /** #wantsEpoch: the readers of the current one are not those entitled, or whoever began it gave us no key of use. */

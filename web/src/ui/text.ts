@@ -42,17 +42,20 @@ function roomPart(text: string): Part {
 // linkPart takes an address only as far as it is one: what ends a sentence is not part of it, and neither is a bracket that was
 // opened before it. An address with a name in front of the host ("https://bank.example@elsewhere/") is not made a link.
 function linkPart(match: string): Part | undefined {
-  let text = match;
-  for (;;) {
-    const last = text.at(-1) ?? "";
-    const open = { ")": "(", "]": "[" }[last];
-    const unopened = open !== undefined && text.split(open).length < text.split(last).length;
-    if (!unopened && !/[.,;:!?'*_~…»”’]/u.test(last)) break;
-    text = text.slice(0, -1);
+  const unopened: Record<string, number> = { ")": surplus(match, "(", ")"), "]": surplus(match, "[", "]") };
+  let end = match.length;
+  for (; end > 0; end--) {
+    const last = match.charAt(end - 1);
+    if ((unopened[last] ?? 0) > 0) unopened[last]!--;
+    else if (!/[.,;:!?'*_~…»”’]/u.test(last)) break;
   }
+  const text = match.slice(0, end);
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
   const web = url.protocol === "https:" || url.protocol === "http:";
   if (!web || url.username !== "" || url.password !== "" || url.hostname === "") return undefined;
   return { kind: "link", text, href: url.href };
 }
+
+/** surplus is how many more brackets are closed than opened. They are counted once: whoever writes may write thousands. */
+const surplus = (text: string, open: string, close: string): number => text.split(close).length - text.split(open).length;

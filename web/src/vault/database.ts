@@ -6,8 +6,8 @@ import type { Store, Table } from "../ports.ts";
 const name = "keyhall";
 const version = 1;
 
-/** Own are the things of the browser itself: its hub, its person, a join or a return on its way. */
-type Own = "hub" | "person" | "pending" | "comeback";
+/** Own are the things of the browser itself: its hub, its person, a join or a return on its way, and that a session is left to be ended. */
+type Own = "hub" | "person" | "pending" | "comeback" | "unended";
 
 function promised<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -48,22 +48,27 @@ export class Database {
     await this.#change("own", (store) => store.delete(key));
   }
 
-  /** of is the store of one person. */
+  /** of is the store of one person. After wipe it takes nothing any more: what is still being worked out then is not written. */
   of(account: string): Store {
+    let wiped = false;
+    const change = (does: (store: IDBObjectStore) => void): Promise<void> => (wiped ? Promise.resolve() : this.#change("values", does));
     const range = (table?: Table): IDBKeyRange => {
       const prefix = table ? [account, table] : [account];
       return IDBKeyRange.bound(prefix, [...prefix, []]); // an array is above every text
     };
     return {
       get: <T>(table: Table, key: string) => promised(this.#store("values", "readonly").get([account, table, key]) as IDBRequest<T | undefined>),
-      put: (table, key, value) => this.#change("values", (store) => store.put(value, [account, table, key])),
-      delete: (table, key) => this.#change("values", (store) => store.delete([account, table, key])),
+      put: (table, key, value) => change((store) => store.put(value, [account, table, key])),
+      delete: (table, key) => change((store) => store.delete([account, table, key])),
       all: async <T>(table: Table) => {
         const store = this.#store("values", "readonly");
         const [keys, values] = await Promise.all([promised(store.getAllKeys(range(table))), promised(store.getAll(range(table)))]);
         return keys.map((key, i): [string, T] => [(key as string[])[2] ?? "", values[i] as T]);
       },
-      wipe: () => this.#change("values", (store) => store.delete(range())),
+      wipe: () => {
+        wiped = true;
+        return this.#change("values", (store) => store.delete(range()));
+      },
     };
   }
 

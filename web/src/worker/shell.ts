@@ -11,7 +11,7 @@ export const isHashed = (path: string): boolean => hashed.test(path);
 
 /** isPage says whether a request is for a page of the app. */
 export const isPage = (request: Request, path: string): boolean =>
-  request.mode === "navigate" && request.method === "GET" && !/^\/(?:api|\.well-known|media)\//.test(path);
+  request.mode === "navigate" && request.method === "GET" && !/^\/(?:api|\.well-known|media|download)\//.test(path);
 
 /** keep fetches the page and what it names, so that the next start needs no hub. */
 export async function keep(): Promise<void> {

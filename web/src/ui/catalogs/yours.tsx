@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Granted, Person } from "../../model.ts";
-import { announce, Avatar, Banner, Button, Confirm, Dialog, Ends, Empty, Field, Select, Show, Tag, Time, useLoad, useTask } from "../parts/index.ts";
+import { announce, Avatar, Banner, Button, Confirm, Dialog, Ends, Empty, Field, Select, Show, Tag, Time, Unsure, useLoad, useTask, useUnsure } from "../parts/index.ts";
 import { terms, type Term } from "../terms.ts";
 import { plain } from "../text.ts";
 
@@ -102,11 +102,18 @@ function ShareDialog({ person, known, onClose, onDone }: SharingProps) {
   const [handle, setHandle] = useState("");
   const [term, setTerm] = useState<Term>("ever");
   const task = useTask();
+  const unsure = useUnsure(person.people);
   const unnamed = known.find((one) => one.catalog === catalog)?.name === undefined;
   const ready = handle.trim() !== "" && !(unnamed && name.trim() === "");
   const submit = async () => {
     const who = handle.trim().replace(/^@/, "");
-    if (!ready || !(await task.run(() => person.catalogs.share(catalog, who, terms[term].hours, unnamed ? name : undefined)))) return;
+    let shared = false;
+    const share = async () => {
+      if (await unsure.holds(who)) return;
+      await person.catalogs.share(catalog, who, terms[term].hours, unnamed ? name : undefined);
+      shared = true;
+    };
+    if (!ready || !(await task.run(share)) || !shared) return;
     announce(`It is offered to ${who}.`);
     onClose();
     await onDone();
@@ -118,6 +125,7 @@ function ShareDialog({ person, known, onClose, onDone }: SharingProps) {
         {unnamed && <Field label="What it is called" value={name} onValue={setName} hint="Only the computer that serves it knows: keyhall catalog list says it there." autoComplete="off" autoCapitalize="none" spellcheck={false} />}
         <Field label="With whom" value={handle} onValue={setHandle} hint="Their handle on this hub." autoComplete="off" autoCapitalize="none" spellcheck={false} />
         <Select label="Ends" value={term} onValue={(chosen) => setTerm(chosen)} options={Object.entries(terms).map(([key, one]) => [key as Term, one.text] as const)} />
+        <Unsure who={unsure.who} />
         {task.problem && <Banner kind="problem">{task.problem}</Banner>}
         <Ends>
           <Button onClick={onClose}>Cancel</Button>

@@ -8,6 +8,7 @@
 //   Avatar, Trust, Time, Words, Code, CopyButton, QR, Icon
 //   Page                             a page's heading, title and focus
 //   useTask, useLoad, sentence       what takes a while and may fail
+//   useUnsure, Unsure                before something is given to somebody who is known through the hub alone
 //   announce                         "done" in the live region
 //   useKeys                          shortcuts of a page, listed under ?
 //
@@ -28,4 +29,5 @@ export * from "./page.tsx";
 export * from "./person.tsx";
 export * from "./task.ts";
 export * from "./time.tsx";
+export * from "./unsure.tsx";
 export * from "./waiting.tsx";

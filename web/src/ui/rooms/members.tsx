@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Member, Role, Room } from "../../model.ts";
-import { announce, Avatar, Banner, BoneRows, Button, Confirm, Field, IconButton, Menu, Select, Show, Tag, Time, useLoad, useTask, type MenuItem, type Task } from "../parts/index.ts";
+import type { Member, People as Hall, Role, Room } from "../../model.ts";
+import { announce, Avatar, Banner, BoneRows, Button, Confirm, Field, IconButton, Menu, Select, Show, Tag, Time, Unsure, useLoad, useTask, useUnsure, type MenuItem, type Task } from "../parts/index.ts";
 import { terms, type Term } from "../terms.ts";
 import { title } from "./names.ts";
 
@@ -8,6 +8,7 @@ const roles: Record<Role, string> = { reader: "reads", writer: "writes", moderat
 
 interface Props {
   room: Room;
+  people: Hall;
   /** own is the account of who looks. */
   own: string;
   onClose(): void;
@@ -15,7 +16,7 @@ interface Props {
 }
 
 /** Members shows who is in a room. Moderators let people in here, and take them out. */
-export function Members({ room, own, onClose, onLeave }: Props) {
+export function Members({ room, people, own, onClose, onLeave }: Props) {
   const info = room.info.value;
   const loaded = useLoad(() => room.members(), [room, info.members, info.role]);
   const [change, setChange] = useState<Member | undefined>();
@@ -35,7 +36,7 @@ export function Members({ room, own, onClose, onLeave }: Props) {
         <Show loaded={loaded} bones={<BoneRows count={4} label="Loading the members" />}>
           {(members) => <People room={room} members={members} own={own} moderates={moderates} onChange={setChange} onRemove={(member) => ask({ remove: member })} />}
         </Show>
-        {moderates && <Grant key={change?.account ?? ""} room={room} change={change} onDone={async () => (setChange(undefined), await loaded.again())} />}
+        {moderates && <Grant key={change?.account ?? ""} room={room} people={people} change={change} onDone={async () => (setChange(undefined), await loaded.again())} />}
         {info.role !== undefined && loaded.value !== undefined && <Leaving creator={me?.creator ?? false} onLeave={() => ask("leave")} />}
       </div>
       {asked === "leave" && (
@@ -110,14 +111,21 @@ function acts(member: Member, onChange: PeopleProps["onChange"], onRemove: Peopl
 }
 
 /** Grant lets somebody in, or gives somebody who is in another role. */
-function Grant({ room, change, onDone }: { room: Room; change: Member | undefined; onDone(): Promise<void> }) {
+function Grant({ room, people, change, onDone }: { room: Room; people: Props["people"]; change: Member | undefined; onDone(): Promise<void> }) {
   const [handle, setHandle] = useState(change?.handle ?? "");
   const [role, setRole] = useState<Role>(change?.role ?? "writer");
   const [term, setTerm] = useState<Term>("ever");
   const task = useTask();
+  const unsure = useUnsure(people);
   const who = handle.trim().replace(/^@/, "");
   const submit = async () => {
-    if (who === "" || !(await task.run(() => room.grant(who, role, terms[term].hours)))) return;
+    let done = false;
+    const grant = async () => {
+      if (await unsure.holds(who)) return;
+      await room.grant(who, role, terms[term].hours);
+      done = true;
+    };
+    if (who === "" || !(await task.run(grant)) || !done) return;
     announce(`${who} ${role === "moderator" ? "is a moderator" : roles[role]} here now.`);
     setHandle("");
     await onDone();
@@ -130,6 +138,7 @@ function Grant({ room, change, onDone }: { room: Room; change: Member | undefine
         <Select label="Role" value={role} onValue={(chosen) => setRole(chosen)} options={[["reader", "Reads"], ["writer", "Reads and writes"], ["moderator", "Moderator"]]} />
         <Select label="Ends" value={term} onValue={(chosen) => setTerm(chosen)} options={Object.entries(terms).map(([key, one]) => [key as Term, one.text] as const)} />
       </div>
+      <Unsure who={unsure.who} />
       <GrantEnds task={task} change={change !== undefined} ready={who !== ""} onCancel={() => void onDone()} />
     </form>
   );

@@ -48,7 +48,7 @@ export function RoomView({ person, room, unread, offline }: Props) {
         <History room={room} reading={reading} name={name} />
         <Foot person={person} room={room} reading={reading} offline={offline} />
       </div>
-      {members && <Members room={room} own={person.account} onClose={() => (showMembers(false), arrive(view.current))} onLeave={leave} />}
+      {members && <Members room={room} people={person.people} own={person.account} onClose={() => (showMembers(false), arrive(view.current))} onLeave={leave} />}
     </div>
   );
 }
