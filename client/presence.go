@@ -66,8 +66,8 @@ func (p *presences) note(device string, said saidLive, now time.Time) (first boo
 		}
 	}
 	before, known := p.said[device]
-	if known && !said.at.After(before.at) {
-		return false
+	if known && (said.at.Before(before.at) || (said.at.Equal(before.at) && said.state != stateGone)) {
+		return false // of one moment the leave counts: it is the last that is said
 	}
 	if p.said == nil {
 		p.said = make(map[string]saidLive)

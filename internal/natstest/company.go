@@ -330,7 +330,8 @@ func (c *Company) serverOptions(operator *jwt.OperatorClaims, i int) *server.Opt
 	options := &server.Options{
 		ServerName: fmt.Sprint("company-", i), TrustedOperators: []*jwt.OperatorClaims{operator},
 		SystemAccount: c.SYS.ID, AccountResolver: resolver, AuthTimeout: 10, // seconds: the machine may be slow
-		JetStream: c.options.JetStream, StoreDir: dir,
+		DisableShortFirstPing: true, // on a slow machine it comes before the login is answered, and ends it
+		JetStream:             c.options.JetStream, StoreDir: dir,
 	}
 	if c.options.Servers > 1 {
 		options.Cluster = server.ClusterOpts{Name: "company", Host: "127.0.0.1", Port: server.RANDOM_PORT}
