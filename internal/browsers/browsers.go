@@ -112,7 +112,7 @@ func (s *Sessions) New(ctx context.Context, account, device, from, agent string)
 	session := &Session{
 		ID: IDOf(cookie), Account: account, Device: device, Hash: sum[:], Made: now, Seen: now, From: from, Agent: cut(agent),
 	}
-	before, err := s.ofDevice(ctx, account, device)
+	before, revision, err := s.ofDevice(ctx, account, device)
 	if err != nil {
 		return nil, "", err
 	}
@@ -123,12 +123,11 @@ func (s *Sessions) New(ctx context.Context, account, device, from, agent string)
 	if err != nil {
 		return nil, "", fmt.Errorf("open session: %w", err)
 	}
-	// From here on the device is a browser's, whatever becomes of the session.
-	if _, err := s.bucket.Put(ctx, deviceKey(account, device), []byte(session.ID)); err != nil {
-		return nil, "", unavailable(err)
-	}
 	if _, err := s.bucket.Create(ctx, sessionKey(session.ID), data); err != nil {
 		return nil, "", unavailable(err)
+	}
+	if err := s.place(ctx, session, revision); err != nil {
+		return nil, "", errors.Join(err, s.bucket.Purge(ctx, sessionKey(session.ID)))
 	}
 	if before != nil {
 		if err := s.drop(ctx, before); err != nil {
@@ -136,6 +135,19 @@ func (s *Sessions) New(ctx context.Context, account, device, from, agent string)
 		}
 	}
 	return session, cookie, nil
+}
+
+// place makes a session its device's, which from here on is a browser's. Of two that are opened at once only one is: the
+// other would be in nobody's list, and nobody could end what was opened with it.
+func (s *Sessions) place(ctx context.Context, session *Session, before uint64) error {
+	_, err := s.bucket.Update(ctx, deviceKey(session.Account, session.Device), []byte(session.ID), before)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists):
+		return fault.Wrap(fault.Conflict, err, "this device was signed in or out at the same time; try again")
+	case err != nil:
+		return unavailable(err)
+	}
+	return nil
 }
 
 // Live is the session that a cookie shows, of a device that still is its person's. The error
@@ -149,7 +161,7 @@ func (s *Sessions) Live(ctx context.Context, cookie string) (*Session, error) {
 	if session == nil || subtle.ConstantTimeCompare(sum[:], session.Hash) != 1 {
 		return nil, none()
 	}
-	current, err := s.ofDevice(ctx, session.Account, session.Device)
+	current, _, err := s.ofDevice(ctx, session.Account, session.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +202,7 @@ func (s *Sessions) IsBrowser(ctx context.Context, account, device string) (bool,
 
 // Of is the live session of a device; nil for none.
 func (s *Sessions) Of(ctx context.Context, account, device string) (*Session, error) {
-	session, err := s.ofDevice(ctx, account, device)
+	session, _, err := s.ofDevice(ctx, account, device)
 	if err != nil || session == nil {
 		return nil, err
 	}
@@ -291,16 +303,20 @@ func (s *Sessions) stand(ctx context.Context, session *Session) error {
 	return nil
 }
 
-func (s *Sessions) ofDevice(ctx context.Context, account, device string) (*Session, error) {
+// ofDevice is the session of a device, nil for none, and the revision of what says so, 0 for nothing.
+func (s *Sessions) ofDevice(ctx context.Context, account, device string) (*Session, uint64, error) {
 	entry, err := s.bucket.Get(ctx, deviceKey(account, device))
-	if errors.Is(err, jetstream.ErrKeyNotFound) || err == nil && len(entry.Value()) == 0 {
-		return nil, nil
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, 0, unavailable(err)
+	}
+	if len(entry.Value()) == 0 {
+		return nil, entry.Revision(), nil
 	}
 	session, _, err := s.get(ctx, string(entry.Value()))
-	return session, err
+	return session, entry.Revision(), err
 }
 
 // get is a session by id, and its revision; nil for none.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -179,5 +180,63 @@ func TestASessionEndsAfterAMonthWithoutUse(t *testing.T) {
 	}
 	if list, err := c.List(ctx, used.Account); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestOfSessionsThatADeviceOpensAtOnceOneIsLeft: another one would be in no list, and its WebSockets would not be cut when
+// the person signs the device out.
+func TestOfSessionsThatADeviceOpensAtOnceOneIsLeft(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice := hall.Join("alice")
+	ctx := hubtest.Context(t)
+	_, phone, err := alice.AddDevice(ctx, "phone")
+	must(t, err)
+	c := newCounter(t, hall)
+	c.open(alice, phone.String())
+	account := alice.Profile.Settings.Account
+	for range 4 {
+		var all sync.WaitGroup
+		errs := make(chan error, 8)
+		for range cap(errs) {
+			all.Go(func() {
+				_, _, err := c.New(ctx, account, phone.String(), "192.0.2.1", "Browser/1")
+				errs <- err
+			})
+		}
+		all.Wait()
+		close(errs)
+		opened := 0
+		for err := range errs {
+			if err == nil {
+				opened++
+			} else if !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+		}
+		ids, _, err := c.Stored(ctx)
+		must(t, err)
+		list, err := c.List(ctx, account)
+		must(t, err)
+		if opened == 0 || len(ids) != 1 || len(list) != 1 || ids[0] != "session."+list[0].ID {
+			t.Errorf("%d were opened, %v are kept, %d are listed", opened, ids, len(list))
+		}
+	}
+}
+
+// TestSessionsThatAreOverLeaveNothing: who signs in again and again does not fill the hub.
+func TestSessionsThatAreOverLeaveNothing(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice := hall.Join("alice")
+	ctx := hubtest.Context(t)
+	_, phone, err := alice.AddDevice(ctx, "phone")
+	must(t, err)
+	c := newCounter(t, hall)
+	var last *browsers.Session
+	for range 5 {
+		last, _ = c.open(alice, phone.String())
+	}
+	must(t, c.Clear(ctx))
+	if ids, entries, err := c.Stored(ctx); err != nil || len(ids) != 1 || ids[0] != "session."+last.ID || entries != 2 {
+		t.Errorf("%v, and %d entries: %v", ids, entries, err)
 	}
 }

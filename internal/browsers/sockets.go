@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/ledger"
@@ -117,7 +119,7 @@ func (s *Sessions) Projection(settled func(context.Context, ledger.Entry) error)
 			if err := settled(ctx, entry); err != nil {
 				return err
 			}
-			session, err := s.ofDevice(ctx, entry.Event.Author.Text(trust.Account), body.Device)
+			session, _, err := s.ofDevice(ctx, entry.Event.Author.Text(trust.Account), body.Device)
 			if err != nil || session == nil {
 				return err
 			}
@@ -185,6 +187,10 @@ func (s *Sessions) clear(ctx context.Context) error {
 		if err := s.over(ctx, session); err != nil {
 			return err
 		}
+	}
+	// Each session leaves a mark in the bucket that it is gone.
+	if err := s.bucket.PurgeDeletes(ctx, jetstream.DeleteMarkersOlderThan(-1)); err != nil {
+		return unavailable(err)
 	}
 	return nil
 }

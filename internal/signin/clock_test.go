@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -100,6 +101,37 @@ func TestALinkIsForTenMinutesFromWhenSomebodyAsked(t *testing.T) {
 	}
 	if err := l.put("a", []byte("ask"), "home"); err != nil {
 		t.Errorf("the same code again: %v", err)
+	}
+}
+
+// TestNobodyTakesAllPlacesOfLinks: a customer has as many IPv6 networks as there are places.
+func TestNobodyTakesAllPlacesOfLinks(t *testing.T) {
+	c := newClock()
+	l := newLinks(c.read)
+	if err := l.put("alice", []byte("ask"), "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	c.now = c.now.Add(time.Second)
+	const site = "2001:db8:1::/48"
+	for i := range maxLinks - 1 {
+		l.places[fmt.Sprint(i)] = &place{from: fmt.Sprintf("2001:db8:1:%x::", i), site: site, until: c.now.Add(linkLife)}
+	}
+	c.now = c.now.Add(time.Second)
+	for i := range 20 {
+		if err := l.put(fmt.Sprint("more", i), []byte("x"), fmt.Sprintf("2001:db8:1:f%03x::", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.put("bob", []byte("ask"), "2001:db8:2::"); err != nil {
+		t.Errorf("bob cannot link: %v", err)
+	}
+	for _, id := range []string{"alice", "bob", "more19"} {
+		if err := l.respond(id, []byte("answer")); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if len(l.places) != maxLinks {
+		t.Errorf("there are %d places", len(l.places))
 	}
 }
 

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ const (
 	linkLife  = 10 * time.Minute
 	maxLinks  = 4096
 	maxOwn    = 32      // of one address
+	siteBits  = 48      // of an IPv6 address are one customer's, who has many addresses of subscribers
 	maxAsk    = 4 << 10 // bytes
 	maxAnswer = 16 << 10
 )
@@ -29,7 +31,7 @@ type links struct {
 
 // place is one link on its way.
 type place struct {
-	from        string
+	from, site  string
 	until       time.Time
 	ask, answer []byte
 	answered    chan struct{} // closed with the answer
@@ -60,13 +62,39 @@ func (l *links) put(id string, ask []byte, from string) error {
 			own++
 		}
 	}
-	if len(l.places) >= maxLinks || own >= maxOwn {
+	if own >= maxOwn {
 		return fault.New(fault.Unavailable, "too many devices are being linked just now; try again in a few minutes")
 	}
-	l.places[id] = &place{from: from, until: l.now().Add(linkLife), ask: ask, answered: make(chan struct{})}
+	if len(l.places) >= maxLinks {
+		l.makeRoom()
+	}
+	l.places[id] = &place{from: from, site: siteOf(from), until: l.now().Add(linkLife), ask: ask, answered: make(chan struct{})}
 	close(l.more)
 	l.more = make(chan struct{})
 	return nil
+}
+
+// makeRoom forgets the oldest place of the site that has the most: who takes all places takes them from themselves. mu is
+// held.
+func (l *links) makeRoom() {
+	sites, oldest, of := make(map[string]int), "", ""
+	for _, at := range l.places {
+		sites[at.site]++
+	}
+	for id, at := range l.places {
+		if oldest == "" || sites[at.site] > sites[of] || sites[at.site] == sites[of] && at.until.Before(l.places[oldest].until) {
+			oldest, of = id, at.site
+		}
+	}
+	delete(l.places, oldest)
+}
+
+// siteOf is the network that an address belongs to; of what is none, itself.
+func siteOf(from string) string {
+	if address, err := netip.ParseAddr(from); err == nil && address.Is6() {
+		return netip.PrefixFrom(address, siteBits).Masked().String()
+	}
+	return from
 }
 
 // respond has the person's device answer.

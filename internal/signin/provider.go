@@ -252,13 +252,16 @@ func (s *Service) keep(v *visit, name, value string, life time.Duration, site ht
 	})
 }
 
-// spend takes a cookie away, and returns what it held.
+// spend takes a cookie away, and returns what it held. Of two none is believed: somebody else may have put one there.
 func (s *Service) spend(v *visit, name string) string {
 	found := v.CookiesNamed(name)
 	if len(found) == 0 {
 		return ""
 	}
 	http.SetCookie(v.w, &http.Cookie{Name: name, Path: oidcPath, MaxAge: -1, HttpOnly: true, Secure: v.secure, SameSite: http.SameSiteLaxMode})
+	if len(found) > 1 {
+		return ""
+	}
 	return found[0].Value
 }
 

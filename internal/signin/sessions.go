@@ -6,6 +6,7 @@ import (
 
 	"keyhall.dev/keyhall/internal/browsers"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/throttle"
 	"keyhall.dev/keyhall/trust"
 )
 
@@ -70,7 +71,10 @@ func (s *Service) openSession(v *visit) (any, error) {
 	if err := s.tickets.check(forSession, challenge); err != nil {
 		return nil, err
 	}
-	err = s.guess(v, "session", token.Device.Text(trust.Device), func() error {
+	// A device's key is no secret, and nobody guesses a signature: wrong ones hold up who sends them, and not the device
+	// when it comes from elsewhere.
+	whose := token.Device.Text(trust.Device) + " " + throttle.Subscriber(v.from.String())
+	err = s.guess(v, "session", whose, func() error {
 		return s.proveDevice(v, token, [32]byte(challenge), request.Signature)
 	})
 	if err != nil {

@@ -2,12 +2,14 @@ package signin_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/client"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/hubtest"
+	"keyhall.dev/keyhall/trust"
 )
 
 func TestAPersonSeesAndEndsTheirSessionsAndNobodyElses(t *testing.T) {
@@ -64,4 +66,23 @@ func TestASessionEndsWithItsDeviceAndOutlivesTheHub(t *testing.T) {
 	if list := hubtest.Read[sessions](t, other.Get("/api/sessions")).Sessions; len(list) != 1 || list[0].Name != "chromium" {
 		t.Errorf("%+v", list)
 	}
+}
+
+// TestNobodyKeepsADeviceOutByWrongSignatures: its key is no secret, and anybody can make a token for it.
+func TestNobodyKeepsADeviceOutByWrongSignatures(t *testing.T) {
+	hall := hubtest.StartBehind(t, "127.0.0.1/32")
+	alice := hall.Join("alice")
+	phone, evil := alice.Browser("phone"), hall.Browser()
+	evil.Header.Set("X-Forwarded-For", "203.0.113.9")
+	now := time.Now()
+	token, err := trust.IssueDevice(trust.NewKeyPair(trust.Account), phone.Key.Public(), "phone", now, now.Add(time.Hour))
+	must(t, err)
+	evil.Token, evil.Key = token, trust.NewKeyPair(trust.Device)
+	var last *hubtest.Answer
+	for range 12 {
+		last = evil.OpenSession()
+	}
+	want(t, "who is wrong again and again", last, 429, "throttled")
+	phone.Header.Set("X-Forwarded-For", "198.51.100.7") // where it never was
+	want(t, "the phone itself", phone.OpenSession(), 200, "")
 }

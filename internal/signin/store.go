@@ -211,15 +211,29 @@ func (s *Store) boundTo(ctx context.Context, account string) (string, error) {
 	return string(data), err
 }
 
-// bind makes a login at the provider an account's, which had none.
+// bind makes a login at the provider an account's, which had none. What the account has is noted first: a login that
+// nobody sees in their account could not be taken away from it.
 func (s *Store) bind(ctx context.Context, who, account string) error {
-	if _, err := s.bucket.Create(ctx, providerKey(who), []byte(account)); err != nil {
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			return fault.Wrap(fault.Taken, err, "that login is somebody's already")
-		}
+	if err := s.create(ctx, boundKey(account), who, "you have another login there already; remove it first"); err != nil {
+		return err
+	}
+	err := s.create(ctx, providerKey(who), account, "that login is somebody's already")
+	if err != nil {
+		return errors.Join(err, s.drop(ctx, boundKey(account)))
+	}
+	return nil
+}
+
+// create sets a key that is not there; taken is the sentence where it is.
+func (s *Store) create(ctx context.Context, key, value, taken string) error {
+	_, err := s.bucket.Create(ctx, key, []byte(value))
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists):
+		return fault.Wrap(fault.Taken, err, "%s", taken)
+	case err != nil:
 		return unavailable(err)
 	}
-	return s.put(ctx, boundKey(account), []byte(who))
+	return nil
 }
 
 func (s *Store) unbind(ctx context.Context, who, account string) error {

@@ -16,8 +16,10 @@ import (
 	"keyhall.dev/keyhall/internal/fault"
 )
 
-// challengeLife is for how long a challenge is taken.
-const challengeLife = 2 * time.Minute
+const (
+	challengeLife = 2 * time.Minute  // for how long a challenge is taken
+	sweepEvery    = 10 * time.Second // at most: looking through what was used
+)
 
 // tickets are what the hub hands out to be brought back once, and soon: challenges, and sealed
 // notes in cookies. It remembers none of them, so that nobody can make it forget somebody
@@ -27,8 +29,9 @@ type tickets struct {
 	seal cipher.AEAD
 	now  func() time.Time
 
-	mu   sync.Mutex
-	used map[[16]byte]time.Time // until when it need be remembered
+	mu    sync.Mutex
+	used  map[[16]byte]time.Time // until when it need be remembered
+	swept time.Time              // when those were forgotten that need not be
 }
 
 func newTickets(now func() time.Time) *tickets {
@@ -95,11 +98,13 @@ func errChallenge() error {
 func (t *tickets) once(id [16]byte, until time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
-	for one, over := range t.used {
-		if now.After(over) {
-			delete(t.used, one)
+	if now := t.now(); now.Sub(t.swept).Abs() >= sweepEvery { // not each time: somebody may use very many
+		for one, over := range t.used {
+			if now.After(over) {
+				delete(t.used, one)
+			}
 		}
+		t.swept = now
 	}
 	if _, used := t.used[id]; used {
 		return errChallenge()
