@@ -22,8 +22,18 @@ export interface SessionAnswer {
   this: boolean;
 }
 
-/** openSession opens a session for this device. */
+/** openSession opens a session for this device. Where another tab was faster, its session is this browser's. */
 export async function openSession(hub: Hub, keys: Keys): Promise<SessionAnswer> {
+  try {
+    return await signedSession(hub, keys);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "conflict") throw error;
+    const current = await currentSession();
+    return current?.device === keys.device.text ? current : signedSession(hub, keys);
+  }
+}
+
+async function signedSession(hub: Hub, keys: Keys): Promise<SessionAnswer> {
   const { challenge } = await ask<{ challenge: string }>("POST", "/api/session/challenge");
   const signature = base64.write(await keys.device.sign(sessionStatement(hub.id, unhex(challenge, 32))));
   return ask<SessionAnswer>("POST", "/api/session", { token: keys.token, challenge, signature });
