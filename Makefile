@@ -9,7 +9,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 TOOL := go tool -modfile=tools/go.mod
 
-.PHONY: run demo build web test claims lint story chaos bench bench-check dist dist-check clean
+.PHONY: race run demo build web test claims lint story chaos bench bench-check dist dist-check clean
 
 # A private hub with its data in ./data, until Ctrl-C.
 run: build
@@ -38,18 +38,25 @@ web/dist/index.html: $(WEB) | $(if $(WEB),web/node_modules/.package-lock.json)
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 
-# Packages run three at a time: much of what they do is waiting for real servers. The longest
-# come first, or the last of them would run alone. go vet looks at all of it before, and once; what
-# debuggers need is not linked, a second for each package. What is tried byte by byte is tried
-# without the race detector, under which it takes ten times as long (files named every_test.go).
-TEST := go test -vet=off -ldflags='-s -w' -json
+# The packages are tested with the race detector: all of the code, and whole hubs with members in one process (test/hall,
+# test/operator). Without it, since it would take minutes more and see nothing else: what runs the programs as people get
+# them (WHOLE), and what is tried byte by byte (files named every_test.go). Packages run three at a time: much of what they do
+# is waiting for real servers. The longest come first, or the last of them would run alone. go vet looks at all of it before,
+# and once; what debuggers need is not linked, a second for each package.
+WHOLE := ./test/browser ./test/script ./test/dist
+TEST := go test -vet=off -ldflags='-s -w' -json -p 3 -timeout 9m
 test: web
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
 	go vet ./...
 	@mkdir -p bin
-	@echo go test $(RACE) ./...
-	@{ $(TEST) $(RACE) -p 3 -timeout 9m ./test/script ./test/operator ./test/hall ./test/chaos ./test/... ./...; \
-		$(if $(RACE),$(TEST) -run Every ./event ./test/vectors;) } | tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+	@echo go test $(WHOLE), and go test $(RACE) of all others
+	@{ $(TEST) $(WHOLE); $(if $(RACE),$(TEST) -run Every ./event ./test/vectors;) \
+		$(TEST) $(RACE) ./test/hall ./test/operator ./test/chaos $$(go list ./... | grep -v -E '/test/(browser|script|dist)$$'); } | \
+		tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
+
+# All of it with the race detector.
+race: web
+	go test $(RACE) -p 2 -timeout 60m ./...
 
 # Every item of the work that is done has a test that would fail without it. Judged by the
 # last make test.

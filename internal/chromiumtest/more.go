@@ -13,10 +13,19 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// WatchRequests notes every request of the page from now on: one to somebody else fails the test. (The policy of the app
+// refuses those too, which any page of a test would tell.) It costs what a page receives once more, so films go without.
+func (p *Page) WatchRequests() {
+	p.t.Helper()
+	_, err := call(p, network.Enable, network.EnableParams{})
+	p.must("watch requests", err)
+}
+
 // Network cuts the page off, with its worker, or brings the network back.
 func (p *Page) Network(there bool) {
 	p.t.Helper()
 	offline := !there
+	p.WatchRequests()
 	condition := &network.Conditions{DownloadThroughput: -1, UploadThroughput: -1, Offline: offline}
 	_, err := call(p, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		EmulateOfflineServiceWorker: &offline, MatchedNetworkConditions: []*network.Conditions{condition},

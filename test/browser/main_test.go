@@ -6,6 +6,7 @@ package browser_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -32,7 +33,13 @@ func atTheEnd(end func()) {
 	closers.all = append(closers.all, end)
 }
 
+// atOnce is how many tests run at a time: much of each is waiting.
+const atOnce = "3"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	for i := len(closers.all) - 1; i >= 0; i-- {
 		closers.all[i]()

@@ -27,6 +27,7 @@ func TestTwoPeopleTalkInTwoBrowsers(t *testing.T) {
 
 	bobs := signIn(t, browser, h, "bob")
 	alices := signIn(t, browser, h, "alice")
+	alices.WatchRequests()
 
 	goTo(bobs, "all1")
 	goTo(alices, "all1")
