@@ -2,6 +2,7 @@ package natsd
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
@@ -24,6 +25,10 @@ func (l Login) InboxPrefix() string { return inboxPrefix(l.PublicKey) }
 // holds the seed.
 func (l Login) Creds() ([]byte, error) { return jwt.FormatUserConfig(l.JWT, l.seed) }
 
+// connectTime is how long a service of the hub waits for the server to answer its login: on a busy machine the library's
+// own two seconds end hubs that would have started.
+const connectTime = 30 * time.Second
+
 // Options are the client options of this login: creds, name and inbox. Where to
 // connect is up to the caller.
 func (l Login) Options() []nats.Option {
@@ -31,6 +36,7 @@ func (l Login) Options() []nats.Option {
 		nats.Name(l.Name),
 		nats.UserJWTAndSeed(l.JWT, string(l.seed)),
 		nats.CustomInboxPrefix(l.InboxPrefix()),
+		nats.Timeout(connectTime),
 	}
 }
 
