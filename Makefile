@@ -38,12 +38,12 @@ web/dist/index.html: $(WEB) | $(if $(WEB),web/node_modules/.package-lock.json)
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 
-# The packages are tested with the race detector: all of the code, and whole hubs with members in one process (test/hall,
-# test/operator). Without it, since it would take minutes more and see nothing else: what runs the programs as people get
+# The packages are tested with the race detector: all of the code, and whole hubs with members in one process
+# (test/hall). Without it, since it would take minutes more and see nothing else: what runs the programs as people get
 # them (WHOLE) or has one thread (vectors), and what is tried byte by byte (files named every_test.go). Packages run three at a time: much of what they do
 # is waiting for real servers. The longest come first, or the last of them would run alone. go vet looks at all of it before,
 # and once; what debuggers need is not linked, a second for each package.
-WHOLE := ./test/browser ./test/script ./test/dist ./test/chaos ./test/vectors
+WHOLE := ./test/browser ./test/script ./test/operator ./test/dist ./test/chaos ./test/vectors
 TEST := go test -vet=off -ldflags='-s -w' -json -p 3 -timeout 9m
 test: web
 	$(if $(RACE),,@echo "No C compiler was found: testing without the race detector.")
@@ -51,7 +51,7 @@ test: web
 	@mkdir -p bin
 	@echo go test $(WHOLE), and go test $(RACE) of all others
 	@{ $(TEST) $(WHOLE); $(if $(RACE),$(TEST) -run Every ./event;) \
-		$(TEST) $(RACE) ./test/hall ./test/operator $$(go list ./... | grep -v -E '/test/(browser|script|dist|chaos|vectors)$$'); } | \
+		$(TEST) $(RACE) ./test/hall $$(go list ./... | grep -v -E '/test/(browser|script|operator|dist|chaos|vectors)$$'); } | \
 		tee bin/test.json | go run ./test/report $(if $(CI),-strict) -
 
 # All of it with the race detector.
