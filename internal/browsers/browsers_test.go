@@ -25,8 +25,10 @@ import (
 // after them but the test.
 type counter struct {
 	*browsers.Sessions
-	t     *testing.T
-	now   time.Time
+	t   *testing.T
+	now time.Time
+
+	mu    sync.Mutex
 	ended []string // whose connections to ROOMS were to be closed
 }
 
@@ -45,6 +47,8 @@ func newCounter(t *testing.T, hall *hubtest.Hall) *counter {
 	c := &counter{t: t, now: time.Now()}
 	c.Sessions, err = browsers.Open(ctx, nc, 1, browsers.Sessions{
 		People: view, Cookie: "c", Ended: func(_ context.Context, session *browsers.Session) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			c.ended = append(c.ended, session.ID)
 			return nil
 		},
