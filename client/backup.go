@@ -68,22 +68,31 @@ func (c *Client) backupState(ctx context.Context) (time.Time, error) {
 	return state.Made, err
 }
 
-// putBackup seals what there is under a code and leaves it at the hub.
-func (c *Client) putBackup(ctx context.Context, code *trust.Recovery) (time.Time, error) {
+// backupText is what a backup holds now, as it is and as it is sealed into an event of at most so many bytes.
+func (c *Client) backupText(ctx context.Context, most int) (*backup, []byte, error) {
 	own, err := c.me(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return nil, nil, err
 	}
 	content, err := c.profile.backup(c.hubID(), own)
 	if err != nil {
-		return time.Time{}, err
+		return nil, nil, err
 	}
 	text, err := trust.Canonical(content)
 	if err != nil {
-		return time.Time{}, err
+		return nil, nil, err
 	}
-	if len(text) > event.MaxRecovery-64 {
-		return time.Time{}, fault.New(fault.TooLarge, "you have too many catalogs for one backup")
+	if len(text) > most-64 {
+		return nil, nil, fault.New(fault.TooLarge, "you have too many catalogs for one backup")
+	}
+	return content, text, nil
+}
+
+// putBackup seals what there is under a code and leaves it at the hub.
+func (c *Client) putBackup(ctx context.Context, code *trust.Recovery) (time.Time, error) {
+	content, text, err := c.backupText(ctx, event.MaxRecovery)
+	if err != nil {
+		return time.Time{}, err
 	}
 	before, err := c.backupState(ctx)
 	if err != nil {

@@ -27,20 +27,9 @@ func (c *Client) SetPasswordAt(ctx context.Context, password string, cost trust.
 	if err != nil {
 		return time.Time{}, fault.New(fault.Malformed, "%w", err)
 	}
-	own, err := c.me(ctx)
+	_, text, err := c.backupText(ctx, event.MaxLogin)
 	if err != nil {
 		return time.Time{}, err
-	}
-	content, err := c.profile.backup(c.hubID(), own)
-	if err != nil {
-		return time.Time{}, err
-	}
-	text, err := trust.Canonical(content)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if len(text) > event.MaxLogin-64 {
-		return time.Time{}, fault.New(fault.TooLarge, "you have too many catalogs for one backup")
 	}
 	blob := yields.Seal(c.hubID(), c.profile.identity.Public(), text)
 	return c.putLogin(ctx, event.Login{Password: &event.PasswordBody{
