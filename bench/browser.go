@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/systeminfo"
@@ -49,7 +50,8 @@ func startChromium(ctx context.Context) (*chromium, error) {
 	return c, nil
 }
 
-// tab is a page of somebody's. Nothing listens to its network: that alone would cost more than what is measured.
+// tab is a page of somebody's. Nobody is told of its network: each frame of a WebSocket would come here as text, which costs
+// more than what is measured.
 type tab struct {
 	ctx   context.Context
 	close func()
@@ -106,6 +108,9 @@ func (t *tab) until(expression string) error {
 // open goes to an address; program runs there before anything else does.
 func (t *tab) open(address, program string) error {
 	if err := chromedp.Do(t.ctx); err != nil { // it lives as long as the context in which something was done first
+		return err
+	}
+	if _, err := send(t, network.Disable, cdp.Empty{}); err != nil {
 		return err
 	}
 	if program != "" {

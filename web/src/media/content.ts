@@ -52,7 +52,7 @@ export class Content {
 
   /** flow reads from start up to end (not included); on says that whoever reads is likely to go on there. */
   flow(start: number, end: number, on = false): Flow {
-    const eager = this.#left.at === start ? this.#left.eager : this.pace.ahead >> 2; // where much comes quickly, a little more is no loss
+    const eager = this.#left.at === start ? this.#left.eager : 0;
     const flow = new Flow(this, start, end, on ? this.size : end, eager);
     this.#flows.add(flow);
     clearTimeout(this.#leaving);

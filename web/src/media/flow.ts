@@ -5,7 +5,9 @@ import { blockSize } from "../protocol/transfers.ts";
 import type { Content, Wanted } from "./content.ts";
 
 const perRead = 4;
-const first = 2; // blocks that are asked for at once: many a reader wants no more
+// Blocks that are asked for at once. Many a reader wants no more; and a player that seeks shows a picture sooner while
+// nothing else is opened.
+const first = 2;
 const linger = 500; // milliseconds in which whoever reads on comes back
 
 /** Flow hands over the bytes from start to end, a block or a part of one at a time. */
@@ -45,7 +47,7 @@ export class Flow {
     this.at = base + to;
     if (to === block.length) {
       this.#under.shift();
-      this.eager = Math.min(this.eager + 2, this.#content.pace.ahead);
+      this.eager = Math.min(this.eager + 1, this.#content.pace.ahead);
     }
     if (this.done) this.#finish();
     else this.#ask();
