@@ -26,7 +26,7 @@ const (
 	webFilmFloor     = 0.5
 	webDownloadFloor = 0.4
 	webMessages      = 50 // of one run
-	webFilms         = 9 // of one run
+	webFilms         = 9  // of one run
 	webSeeks         = 30
 	webPassword      = "a hall for all of us"
 )
