@@ -115,8 +115,10 @@ func TestTheDemoInTwoWindows(t *testing.T) {
 	alice.See("I am here now")
 	alice.See("demo") // and says so still
 
+	bob.Find("link", "1 to answer") // wherever he is
 	bob.Click("link", "Catalogs")
-	bob.See("letters") // offered
+	bob.Click("button", "Accept letters")
+	bob.Lacks("link", "to answer")
 	bob.Click("link", "evenings")
 	bob.Click("link", "film")
 	bob.Click("link", path.Base(sample.FilmName))

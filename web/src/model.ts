@@ -193,6 +193,8 @@ export interface Member {
 export interface Catalogs {
   /** shares: what others share with one, offered and accepted; undefined until first known. */
   readonly shares: ReadonlySignal<readonly Share[] | undefined>;
+  /** offered is how many of them wait for an answer. */
+  readonly offered: ReadonlySignal<number>;
   accept(share: Share): Promise<void>;
   decline(share: Share): Promise<void>;
   /** open fetches the listing, which only an owner who is online can give. */

@@ -1,6 +1,6 @@
 // Everything about catalogs that the pages see: what others share with this person, and what this person shares.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 import { type Catalog, type Catalogs, type Granted, Problem, type Share } from "../model.ts";
 import type { Account, Store } from "../ports.ts";
@@ -19,20 +19,30 @@ import { about, context, inbox } from "./inbox.ts";
 import { listing } from "./listing.ts";
 import { keepNames, keptName } from "./names.ts";
 
-const lookEvery = 30_000; // who is online, while somebody looks
+const lookEvery = 30_000;
 const kept = 16 << 20; // bytes of blocks that were read a moment ago
 
 /** SharedCatalogs is the Catalogs of model.ts. */
 export class SharedCatalogs implements Catalogs {
-  readonly shares = signal<readonly Share[] | undefined>(undefined, {
+  readonly #known = signal<readonly Share[] | undefined>(undefined, {
     watched: () => this.#watch(),
     unwatched: () => clearInterval(this.#looking),
   });
+  // Owners are asked whether they are there while somebody looks at what they share.
+  readonly shares = computed(() => this.#known.value, {
+    watched: () => {
+      this.#asks = true;
+      void this.#look();
+    },
+    unwatched: () => (this.#asks = false),
+  });
+  readonly offered = computed(() => (this.#known.value ?? []).filter((share) => share.state === "offered").length);
   readonly #shelf = new Shelf(kept);
   readonly #open = new Set<OpenCatalog>();
   #desk: Desk | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
   #looks = 0;
+  #asks = false;
 
   constructor(
     readonly account: Account,
@@ -51,10 +61,10 @@ export class SharedCatalogs implements Catalogs {
     void this.#look();
   }
 
-  /** #look asks what is shared, and then each owner whether they are there. What fails is asked again later. */
+  /** #look asks what is shared, and then, where that is shown, each owner whether they are there. What fails is asked again later. */
   async #look(): Promise<void> {
     const look = ++this.#looks;
-    const known = new Map(this.shares.peek()?.map((share) => [share.grant, share.online]));
+    const known = new Map(this.#known.peek()?.map((share) => [share.grant, share.online]));
     let shares: Share[];
     try {
       shares = (await inbox(this.account, this.people)).map((share) => ({ ...share, online: known.get(share.grant) }));
@@ -62,8 +72,8 @@ export class SharedCatalogs implements Catalogs {
       return; // the network's state is shown
     }
     if (look !== this.#looks) return;
-    this.shares.value = shares;
-    for (const share of shares) if (share.state === "accepted") void this.#ask(share, look);
+    this.#known.value = shares;
+    for (const share of shares) if (this.#asks && share.state === "accepted") void this.#ask(share, look);
   }
 
   async #ask(share: Share, look: number): Promise<void> {
@@ -74,7 +84,7 @@ export class SharedCatalogs implements Catalogs {
       online = error instanceof Problem && error.code === "unavailable" ? false : online; // who refuses is there
     }
     if (look !== this.#looks) return;
-    this.shares.value = this.shares.peek()?.map((one) => (one.grant === share.grant ? { ...one, online } : one));
+    this.#known.value = this.#known.peek()?.map((one) => (one.grant === share.grant ? { ...one, online } : one));
   }
 
   #source(offer: Offer, entry: string, root?: string): Source {
@@ -114,10 +124,10 @@ export class SharedCatalogs implements Catalogs {
   /** #find is an accepted share, by account or handle and by id or name. */
   async #find(owner: string, catalog: string): Promise<Share> {
     const find = () =>
-      this.shares.peek()?.filter((share) => [share.owner, share.ownerHandle].includes(owner) && [share.catalog, share.name].includes(catalog));
+      this.#known.peek()?.filter((share) => [share.owner, share.ownerHandle].includes(owner) && [share.catalog, share.name].includes(catalog));
     let found = find();
     if (!found?.some((share) => share.state === "accepted")) {
-      this.shares.value = await inbox(this.account, this.people);
+      this.#known.value = await inbox(this.account, this.people);
       found = find();
     }
     const share = found?.find((one) => one.state === "accepted");

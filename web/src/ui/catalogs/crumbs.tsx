@@ -16,10 +16,10 @@ export function Crumbs({ share, path, above }: { share: Share; path: string; abo
       <ol class="crumb-list">
         {steps.map((step, index) => (
           <li key={step.href} class="crumb">
-            {index > 0 && <Icon name="right" size={14} />}
             <a href={step.href} aria-current={index === steps.length - 1 && !above ? "page" : undefined}>
               <bdi>{step.text}</bdi>
             </a>
+            {index < steps.length - 1 && <Icon name="right" size={14} />}
           </li>
         ))}
       </ol>

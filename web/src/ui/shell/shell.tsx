@@ -61,13 +61,18 @@ function Side({ person, demo, keyhall, page }: { person: Person; demo?: boolean;
         <Mark />
         <span class="side-name">Keyhall</span>
       </a>
-      {demo && <p class="side-demo">Demo: everything here is thrown away</p>}
+      {demo && (
+        <p class="side-demo">
+          Demo<span class="side-demo-more">: everything here is thrown away</span>
+        </p>
+      )}
       <nav class="side-nav" aria-label="Places">
         {places.map((place) => (
           <a key={place.page} class="side-place" href={place.href} aria-current={place.page === page ? "page" : undefined}>
             <span class="side-arch">
               <Icon name={place.icon} size={22} />
-              {place.page === "rooms" && <Unread person={person} />}
+              {place.page === "rooms" && <Count of={unread(person)} what="unread" />}
+              {place.page === "catalogs" && <Count of={person.catalogs.offered.value} what="to answer" />}
             </span>
             <span>{place.text}</span>
           </a>
@@ -85,13 +90,15 @@ function Side({ person, demo, keyhall, page }: { person: Person; demo?: boolean;
   );
 }
 
-function Unread({ person }: { person: Person }) {
-  const unread = (person.rooms.list.value ?? []).reduce((sum, room) => sum + (room.role ? room.unread : 0), 0);
-  if (unread === 0) return null;
+const unread = (person: Person): number => (person.rooms.list.value ?? []).reduce((sum, room) => sum + (room.role ? room.unread : 0), 0);
+
+/** Count is how much waits at a place. */
+function Count({ of, what }: { of: number; what: string }) {
+  if (of === 0) return null;
   return (
-    <span class="side-unread">
-      {unread > 99 ? "99+" : unread}
-      <span class="unseen"> unread</span>
+    <span class="side-count">
+      {of > 99 ? "99+" : of}
+      <span class="unseen"> {what}</span>
     </span>
   );
 }
