@@ -28,3 +28,26 @@ func TestWhatIsTypedWithoutANetworkIsSentWhenItIsBack(t *testing.T) {
 	travellers.See("Where are you?")
 	travellers.Shot(pictures + "/back.png")
 }
+
+func TestTheAppStartsWithoutANetwork(t *testing.T) {
+	h, browser := begin(t)
+	sailor, friend := h.member(t, "sailor"), h.member(t, "shore")
+	sailor.room(t, "harbour", friend)
+	sailors, friends := signIn(t, browser, h, "sailor"), signIn(t, browser, h, "shore")
+	goTo(sailors, "harbour")
+	goTo(friends, "harbour")
+	write(sailors, "harbour", "Casting off.")
+	friends.See("Casting off.")
+
+	sailors.Network(false)
+	sailors.See("You are offline")
+	sailors.Reload()
+	sailors.See("Offline", "Waiting for the network")
+	sailors.Find("link", "#harbour") // the rooms are known here
+	write(friends, "harbour", "Fair winds.")
+
+	sailors.Network(true)
+	sailors.See("Casting off.", "Fair winds.")
+	write(sailors, "harbour", "Thank you.")
+	friends.See("Thank you.")
+}

@@ -18,6 +18,8 @@ export interface Shelves {
   source(entry: string, root?: string): Source;
   /** save has the browser save what an address on this origin answers. */
   save(address: string): void;
+  /** closed hears that a catalog is. */
+  closed(): void;
 }
 
 interface Open {
@@ -85,5 +87,6 @@ export class OpenCatalog implements Catalog {
       else content.close();
     }
     this.#open.clear();
+    this.shelves.closed();
   }
 }

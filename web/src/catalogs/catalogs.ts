@@ -113,6 +113,7 @@ export class SharedCatalogs implements Catalogs {
         desk: () => (this.#desk ??= new Desk(navigator.serviceWorker)),
         source: (entry, root) => this.#source(share, entry, root),
         save,
+        closed: () => this.#open.delete(opened),
       });
       this.#open.add(opened);
       return opened;
@@ -194,7 +195,6 @@ export class SharedCatalogs implements Catalogs {
   close(): void {
     clearInterval(this.#looking);
     for (const catalog of this.#open) catalog.close();
-    this.#open.clear();
     this.#desk?.close();
   }
 }

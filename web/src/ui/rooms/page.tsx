@@ -74,7 +74,7 @@ function Entered({ keyhall, person, rooms, said }: { keyhall: Keyhall; person: P
   if (entry.at === "open") return <RoomView key={entry.room.info.peek().id} person={person} room={entry.room} unread={entry.unread} offline={offline} />;
   const name = info ? title(info) : isId(said) ? "Room" : `#${plain(bare(said))}`;
   const unknown = rooms !== undefined && id === undefined;
-  if (entry.at === "opening" && !unknown) return <Opening name={name} />;
+  if (entry.at === "opening" && !unknown) return <Opening name={name} offline={offline} />;
   return <Shut name={name} person={person} entry={entry.at === "shut" ? entry : { code: "not-found", why: "You are in no room of that name, and none is open to everybody." }} onAgain={again} />;
 }
 
@@ -107,7 +107,7 @@ function useEntry(person: Person, id: string | undefined, role: Role | undefined
   return [entry, () => again((n) => n + 1)];
 }
 
-function Opening({ name }: { name: string }) {
+function Opening({ name, offline }: { name: string; offline: boolean }) {
   useTitle(name);
   return (
     <div class="room" aria-busy="true">
@@ -117,7 +117,7 @@ function Opening({ name }: { name: string }) {
             <Heading>
               <bdi>{name}</bdi>
             </Heading>
-            <p class="room-about small quiet">Opening…</p>
+            <p class="room-about small quiet">{offline ? "Waiting for the network…" : "Opening…"}</p>
           </div>
         </header>
         <div class="history room-bones" aria-hidden="true">
