@@ -7,8 +7,11 @@ import { inURL } from "../src/door/code.ts";
 import { renewToken, type Visit } from "../src/door/house.ts";
 import { freeName } from "../src/door/names.ts";
 import { answered, problemOf, said } from "../src/hub/problem.ts";
-import { Refused } from "../src/protocol/bytes.ts";
+import { Refused, utf8 } from "../src/protocol/bytes.ts";
 import type { PersonState } from "../src/protocol/chain.ts";
+import { box } from "../src/protocol/crypto.ts";
+import { parseXKey } from "../src/protocol/keys.ts";
+import { KeyOpener, openerFromSeed } from "../src/vault/signers.ts";
 
 let failed = 0;
 
@@ -33,6 +36,21 @@ function names(): void {
   same("the name of a device that was revoked", freeName("desk", person(["desk", 4])), "desk");
   const long = "d".repeat(32);
   same("a long name", freeName(long, person([long, 0])), `${"d".repeat(30)}-2`);
+}
+
+/** A browser that cannot clone the key of an xkey keeps it wrapped, and opens what is sealed to it all the same. */
+async function xkeys(): Promise<void> {
+  const [context, secret] = [utf8("here"), utf8("a secret")];
+  const seed = crypto.getRandomValues(new Uint8Array(32));
+  for (const keeps of [() => true, () => false]) {
+    const { kept, text } = await openerFromSeed(seed, keeps);
+    same("what is wrapped", kept.wrapped !== undefined, !keeps());
+    same("what can be exported", kept.key.extractable, false);
+    same("where the seed shows", [kept.raw, kept.wrapped?.sealed ?? []].some((bytes) => `${Array.from(bytes)}`.includes(`${Array.from(seed)}`)), false);
+    const again = new KeyOpener({ ...kept, ...(kept.wrapped ? { key: structuredClone(kept.key), wrapped: structuredClone(kept.wrapped) } : {}) });
+    const sealed = await box(await parseXKey(text), "share", context, secret);
+    same("what is opened", Array.from(await again.open("share", context, sealed.box)), Array.from(secret));
+  }
 }
 
 /** What another device of the person has given to this one, it takes up: the hub opens no session for a token from before. */
@@ -68,6 +86,7 @@ function problems(): void {
 
 names();
 await tokens();
+await xkeys();
 codes();
 problems();
 if (failed === 0) console.log("door: all as it should be");

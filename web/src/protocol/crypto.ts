@@ -71,6 +71,23 @@ const pkcs8 = (oid: number, secret: Uint8Array) =>
 export const x25519Key = (secret: Uint8Array, extractable = false): Promise<CryptoKey> =>
   subtle.importKey("pkcs8", pkcs8(0x6e, secret), "X25519", extractable, ["deriveBits"]);
 
+/** Wrapped is a secret key under another one. */
+export interface Wrapped {
+  iv: Bytes;
+  sealed: Bytes;
+}
+
+/** wrapX25519 puts a scalar under a new key, which unwraps it and cannot be exported. */
+export async function wrapX25519(secret: Uint8Array): Promise<{ key: CryptoKey; wrapped: Wrapped }> {
+  const key = await subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "unwrapKey"]);
+  const iv = random(12);
+  return { key, wrapped: { iv, sealed: new Uint8Array(await subtle.encrypt({ name: "AES-GCM", iv }, key, pkcs8(0x6e, secret))) } };
+}
+
+/** unwrapX25519 gives the key, which cannot be exported either. */
+export const unwrapX25519 = (key: CryptoKey, { iv, sealed }: Wrapped): Promise<CryptoKey> =>
+  subtle.unwrapKey("pkcs8", sealed, key, { name: "AES-GCM", iv }, "X25519", false, ["deriveBits"]);
+
 /** x25519 is the shared secret; a public key of small order gives none. */
 export async function x25519(secret: Uint8Array | CryptoKey, publicKey: Uint8Array): Promise<Bytes> {
   try {

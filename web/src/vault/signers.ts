@@ -2,7 +2,7 @@
 
 import type { Opener, Signer } from "../ports.ts";
 import { own } from "../protocol/bytes.ts";
-import { ed25519Key, ed25519Public, sign, unbox, x25519Key, x25519Public } from "../protocol/crypto.ts";
+import { ed25519Key, ed25519Public, sign, unbox, unwrapX25519, type Wrapped, wrapX25519, x25519Key, x25519Public } from "../protocol/crypto.ts";
 import { type Kind, keyText } from "../protocol/keys.ts";
 
 /** Kept is a key as a store keeps it: a structured clone, its secret half behind the CryptoKey. */
@@ -10,6 +10,8 @@ export interface Kept {
   kind: Kind;
   raw: Uint8Array;
   key: CryptoKey;
+  /** wrapped: the key is not the one itself, but unwraps it, where a browser cannot clone that one. */
+  wrapped?: Wrapped;
 }
 
 /** KeySigner is a Signer that can be kept. */
@@ -31,14 +33,17 @@ export class KeySigner implements Signer {
 export class KeyOpener implements Opener {
   readonly text: string;
   readonly raw: Uint8Array;
+  #key: Promise<CryptoKey> | undefined;
 
   constructor(readonly kept: Kept) {
     this.raw = kept.raw;
     this.text = keyText("X", kept.raw);
   }
 
-  open(purpose: string, context: Uint8Array, box: Uint8Array): Promise<Uint8Array> {
-    return unbox(this.kept.key, purpose, context, box);
+  async open(purpose: string, context: Uint8Array, box: Uint8Array): Promise<Uint8Array> {
+    const { key, wrapped } = this.kept;
+    this.#key ??= wrapped ? unwrapX25519(key, wrapped) : Promise.resolve(key);
+    return unbox(await this.#key, purpose, context, box);
   }
 }
 
@@ -54,7 +59,17 @@ export async function signerFromSeed(kind: Kind, seed: Uint8Array): Promise<KeyS
   return new KeySigner({ kind, raw: await ed25519Public(seed), key: await ed25519Key(own(seed)) });
 }
 
-/** openerFromSeed is signerFromSeed for an xkey. */
-export async function openerFromSeed(seed: Uint8Array): Promise<KeyOpener> {
-  return new KeyOpener({ kind: "X", raw: await x25519Public(seed), key: await x25519Key(own(seed)) });
+/** openerFromSeed is signerFromSeed for an xkey. WebKit keeps keys of this kind in no store: there it is wrapped. */
+export async function openerFromSeed(seed: Uint8Array, keeps = clones): Promise<KeyOpener> {
+  const raw = await x25519Public(seed);
+  const key = await x25519Key(own(seed));
+  return new KeyOpener({ kind: "X", raw, ...(keeps(key) ? { key } : await wrapX25519(seed)) });
+}
+
+function clones(key: CryptoKey): boolean {
+  try {
+    return structuredClone(key) instanceof CryptoKey;
+  } catch {
+    return false;
+  }
 }
