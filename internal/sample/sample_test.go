@@ -78,15 +78,18 @@ func TestSoundsHoldTheirSamples(t *testing.T) {
 // readFLAC reads what FLAC wrote, and checks every checksum.
 func readFLAC(t *testing.T, file []byte) (samples []int16) {
 	t.Helper()
-	if string(file[:4]) != "fLaC" || file[4] != 0x80 || binary.BigEndian.Uint32(file[4:])&0xFFFFFF != 34 {
-		t.Fatalf("it begins with % x", file[:8])
+	if string(file[:4]) != "fLaC" || binary.BigEndian.Uint32(file[4:]) != 34 || file[42] != 0x83 {
+		t.Fatalf("it begins with % x", file[:43])
 	}
+	shortest, longest := binary.BigEndian.Uint32(file[11:])&0xFFFFFF, binary.BigEndian.Uint32(file[14:])&0xFFFFFF
+	table := file[46:][:binary.BigEndian.Uint32(file[42:])&0xFFFFFF]
+	frames := file[46+len(table):]
 	count := int(binary.BigEndian.Uint64(file[18:]) & (1<<36 - 1))
 	if rate := binary.BigEndian.Uint32(file[18:]) >> 12; rate != soundRate {
 		t.Errorf("its rate is %d", rate)
 	}
 	sum := file[26:42]
-	for rest := file[42:]; len(samples) < count; {
+	for rest := frames; len(samples) < count; {
 		size, head := flacBlock, 5
 		if rest[2]>>4 == 0b0111 {
 			size, head = int(binary.BigEndian.Uint16(rest[5:]))+1, 7
@@ -95,6 +98,14 @@ func readFLAC(t *testing.T, file []byte) (samples []int16) {
 			t.Fatalf("a frame begins with % x", rest[:head+2])
 		}
 		end := head + 2 + 2*size
+		place := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(len(samples))), uint64(len(frames)-len(rest)))
+		if want := binary.BigEndian.AppendUint16(place, uint16(size)); !bytes.Equal(table[:18], want) {
+			t.Errorf("the table has % x, not % x", table[:18], want)
+		}
+		table = table[18:]
+		if got := uint32(end + 2); got < shortest || got > longest {
+			t.Errorf("a frame of %d bytes, of %d to %d", got, shortest, longest)
+		}
 		if crc(rest[:end], 16, 0x8005) != uint32(binary.BigEndian.Uint16(rest[end:])) {
 			t.Fatal("a frame's checksum is wrong")
 		}

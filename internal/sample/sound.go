@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // soundRate is how many samples of a sound make a second: one channel of 16 bits.
@@ -70,25 +71,34 @@ func pcm(samples []int16) []byte {
 // flacBlock is how many samples a frame of FLAC has; the last may have fewer.
 const flacBlock = 4096
 
-// FLAC writes a sound as FLAC (RFC 9639), in frames that hold the samples as they are.
+// FLAC writes a sound as FLAC (RFC 9639), in frames that hold the samples as they are, with a table of their places:
+// players that search without one lose their way.
 func FLAC(samples []int16) []byte {
-	w := new(bitWriter)
-	w.bits(1, 1) // the last block of metadata
-	w.bits(34, 31)
-	w.bits(flacBlock, 16)
-	w.bits(flacBlock, 16)
-	w.bits(0, 48) // sizes of frames: unknown
-	w.bits(soundRate, 20)
-	w.bits(0, 3)
-	w.bits(15, 5)
-	w.bits(uint64(len(samples)), 36)
-	sum := md5.Sum(pcm(samples)) //nolint:gosec // the format wants it
-	out := append(append([]byte("fLaC"), w.bytes...), sum[:]...)
+	var frames, places [][]byte
+	at, shortest, longest := 0, math.MaxInt, 0
 	for number := 0; number*flacBlock < len(samples); number++ {
 		block := samples[number*flacBlock : min(len(samples), (number+1)*flacBlock)]
-		out = append(out, flacFrame(number, block)...)
+		frame, place := flacFrame(number, block), new(bitWriter)
+		place.bits(uint64(number*flacBlock), 64)
+		place.bits(uint64(at), 64)
+		place.bits(uint64(len(block)), 16)
+		frames, places, at = append(frames, frame), append(places, place.bytes), at+len(frame)
+		shortest, longest = min(shortest, len(frame)), max(longest, len(frame))
 	}
-	return out
+	info, table := new(bitWriter), slices.Concat(places...)
+	info.bits(0, 8)
+	info.bits(34, 24)
+	info.bits(flacBlock, 16)
+	info.bits(flacBlock, 16)
+	info.bits(uint64(shortest), 24)
+	info.bits(uint64(longest), 24)
+	info.bits(soundRate, 20)
+	info.bits(0, 3)
+	info.bits(15, 5)
+	info.bits(uint64(len(samples)), 36)
+	sum := md5.Sum(pcm(samples)) //nolint:gosec // the format wants it
+	seek := binary.BigEndian.AppendUint32(nil, 0x83<<24|uint32(len(table))) // the last block of metadata
+	return slices.Concat([]byte("fLaC"), info.bytes, sum[:], seek, table, slices.Concat(frames...))
 }
 
 func flacFrame(number int, block []int16) []byte {
@@ -99,7 +109,7 @@ func flacFrame(number int, block []int16) []byte {
 		size = 0b0111 // said below
 	}
 	w.bits(size, 4)
-	w.bits(0, 4) // rate as above
+	w.bits(0b0110, 4) // soundRate
 	w.bits(0, 4) // one channel
 	w.bits(0b1000, 4)
 	w.bytes = append(w.bytes, string(rune(number))...) // counted as UTF-8 does

@@ -170,6 +170,12 @@ func TestPicturesSoundsPapersAndTextsOpen(t *testing.T) {
 		at, _ := chromiumtest.TryEval[float64](page, `document.querySelector("audio")?.currentTime ?? 0`)
 		return at > 0.5
 	})
+	end := chromiumtest.Eval[float64](page, `document.querySelector("audio").duration`)
+	chromiumtest.Eval[bool](page, fmt.Sprintf(`(document.querySelector("audio").currentTime = %g, true)`, end-2))
+	page.Eventually("the sound plays near its end", func() bool {
+		at, _ := chromiumtest.TryEval[float64](page, `document.querySelector("audio")?.currentTime ?? 0`)
+		return at > end-1.5
+	})
 	page.Shot(pictures + "/sound.png")
 
 	open(page, "films", sample.PaperName)
