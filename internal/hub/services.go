@@ -121,7 +121,7 @@ func (h *Hub) openServices(ctx context.Context, nc *nats.Conn, identity *trust.H
 		return nil, err
 	}
 	s.signin = signin.New(signin.Service{
-		Hub: identity, People: s.people, Store: logins, Browsers: s.browsers, Provider: h.options.Provider,
+		Hub: identity, People: s.people, Ledger: s.ledger, Store: logins, Browsers: s.browsers, Provider: h.options.Provider,
 		Front: h.options.TrustProxy, Demo: h.options.Demo, Logger: h.options.Logger,
 	})
 	if s.watch, err = h.startWatch(ctx, nc); err != nil {

@@ -215,12 +215,25 @@ func (b *Browser) OpenSession() *Answer {
 // Prove answers a challenge with the signature of the browser's device.
 func (b *Browser) Prove(challenge string) *Answer {
 	b.t.Helper()
+	return b.Post("/api/session", b.proof(challenge))
+}
+
+// Revoked asks where the browser's device was revoked: for the chain after a place.
+func (b *Browser) Revoked(after uint64) *Answer {
+	b.t.Helper()
+	proof := b.proof(b.Challenge())
+	proof["after"] = after
+	return b.Post("/api/session/revoked", proof)
+}
+
+func (b *Browser) proof(challenge string) map[string]any {
+	b.t.Helper()
 	raw, err := hex.DecodeString(challenge)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	sig := trust.SignSession(b.Key, b.hubID, [32]byte(raw))
-	return b.Post("/api/session", map[string]any{"token": b.Token.Text, "challenge": challenge, "signature": sig[:]})
+	return map[string]any{"token": b.Token.Text, "challenge": challenge, "signature": sig[:]}
 }
 
 // Unlock opens the backup of somebody's password: the event, and what is in it.

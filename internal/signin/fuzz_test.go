@@ -61,7 +61,7 @@ func (nobodyThere) SameOrigin(r *http.Request) bool { return r.Header.Get("Origi
 func FuzzRequest(f *testing.F) {
 	routes := []string{
 		"/api/login/begin", "/api/login/finish", "/api/passkey/begin", "/api/passkey/finish", "/api/oidc/who", "/api/session/challenge",
-		"/api/session", "/api/link/ask", "/api/link/answer",
+		"/api/session", "/api/session/revoked", "/api/link/ask", "/api/link/answer",
 	}
 	for i := range routes {
 		for _, body := range []string{"", "{}", "null", "[]", `{"name":1}`, `{"more":1}`, `{}{}`, `{"credential":{}}`, `{"token":"x","challenge":"","signature":""}`, `{"link":"x","ask":"eA=="}`} {

@@ -47,6 +47,7 @@ func (s *Service) routes() []route {
 		{pattern: "POST /api/oidc/who", paced: true, handle: s.whoAtProvider},
 		{pattern: "POST /api/session/challenge", paced: true, handle: s.challenge},
 		{pattern: "POST /api/session", paced: true, handle: s.openSession},
+		{pattern: "POST /api/session/revoked", paced: true, handle: s.revoked},
 		{pattern: "POST /api/link/ask", paced: true, handle: s.askLink},
 		{pattern: "POST /api/link/answer", paced: true, handle: s.awaitLink},
 

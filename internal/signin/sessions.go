@@ -2,10 +2,14 @@ package signin
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
+	"keyhall.dev/keyhall/internal/api"
 	"keyhall.dev/keyhall/internal/browsers"
+	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/people"
 	"keyhall.dev/keyhall/internal/throttle"
 	"keyhall.dev/keyhall/trust"
 )
@@ -53,6 +57,12 @@ func (s *Service) challenge(v *visit) (any, error) {
 	return challengeAnswer{hex.EncodeToString(challenge[:])}, nil
 }
 
+type revokedRequest struct {
+	sessionRequest
+
+	After uint64 `json:"after"`
+}
+
 // openSession opens a session for a device that signed a challenge, with the token that stands
 // on its person's chain. The cookie is always a new one.
 func (s *Service) openSession(v *visit) (any, error) {
@@ -60,6 +70,61 @@ func (s *Service) openSession(v *visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, err := s.device(v, request, func(token *trust.DeviceToken, fact *chain.DeviceFact) error {
+		if fact == nil || fact.Token != token.Text || fact.Revoked != 0 {
+			return wrong(noDevice)
+		}
+		if now := time.Now(); now.After(token.Expires) || now.Before(token.Issued.Add(-trust.ClockSkew)) {
+			return fault.New(fault.Refused, "the token of this device has expired")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	account, device := token.Account.Text(trust.Account), token.Device.Text(trust.Device)
+	session, cookie, err := s.Browsers.New(v.Context(), account, device, v.from.String(), v.UserAgent())
+	if err != nil {
+		return nil, err
+	}
+	s.remember(v, cookie)
+	return shown(session, session), nil
+}
+
+// revoked shows a device that it was revoked: a page of its person's chain, up to where that stands and no further. What was
+// said before was for the device as well.
+func (s *Service) revoked(v *visit) (any, error) {
+	request, err := read[revokedRequest](v)
+	if err != nil {
+		return nil, err
+	}
+	var until uint64
+	token, err := s.device(v, &request.sessionRequest, func(_ *trust.DeviceToken, fact *chain.DeviceFact) error {
+		if fact == nil {
+			return wrong(noDevice)
+		}
+		until = fact.Revoked
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if until == 0 {
+		return nil, fault.New(fault.NotFound, "this device was not revoked")
+	}
+	page, err := people.ReadPage(v.Context(), s.Ledger, chain.PersonSubject(token.Account.Text(trust.Account)), request.After, nil)
+	if err != nil {
+		return nil, err
+	}
+	page.Head = min(page.Head, until)
+	page.Events = slices.DeleteFunc(page.Events, func(entry api.Entry) bool { return entry.Seq > until })
+	return page, nil
+}
+
+const noDevice = "this device is not, or no longer, one of a member here"
+
+// device is the token of whoever signed the challenge with its device, where judge has nothing against that.
+func (s *Service) device(v *visit, request *sessionRequest, judge func(*trust.DeviceToken, *chain.DeviceFact) error) (*trust.DeviceToken, error) {
 	token, err := trust.ParseDeviceToken(request.Token)
 	if err != nil {
 		return nil, fault.Wrap(fault.Malformed, err, "the token is not one of a device")
@@ -75,44 +140,25 @@ func (s *Service) openSession(v *visit) (any, error) {
 	// when it comes from elsewhere.
 	whose := token.Device.Text(trust.Device) + " " + throttle.Subscriber(v.from.String())
 	err = s.guess(v, "session", whose, func() error {
-		return s.proveDevice(v, token, [32]byte(challenge), request.Signature)
+		person, err := s.People.Person(v.Context(), token.Account.Text(trust.Account))
+		if fault.Is(err, fault.NotFound) {
+			return wrong(noDevice)
+		}
+		if err != nil {
+			return err
+		}
+		if err := judge(token, person.State.Devices[token.Device.Text(trust.Device)]); err != nil {
+			return err
+		}
+		if err := trust.CheckSession(token.Device, s.Hub.ID, [32]byte(challenge), request.Signature); err != nil {
+			return wrong("the device did not sign this challenge")
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tickets.use(challenge); err != nil {
-		return nil, err
-	}
-	account, device := token.Account.Text(trust.Account), token.Device.Text(trust.Device)
-	session, cookie, err := s.Browsers.New(v.Context(), account, device, v.from.String(), v.UserAgent())
-	if err != nil {
-		return nil, err
-	}
-	s.remember(v, cookie)
-	return shown(session, session), nil
-}
-
-// proveDevice refuses whoever is not the device, or not a person's any more.
-func (s *Service) proveDevice(v *visit, token *trust.DeviceToken, challenge [32]byte, signature []byte) error {
-	const no = "this device is not, or no longer, one of a member here"
-	person, err := s.People.Person(v.Context(), token.Account.Text(trust.Account))
-	if fault.Is(err, fault.NotFound) {
-		return wrong(no)
-	}
-	if err != nil {
-		return err
-	}
-	fact := person.State.Devices[token.Device.Text(trust.Device)]
-	if fact == nil || fact.Token != token.Text || fact.Revoked != 0 {
-		return wrong(no)
-	}
-	if now := time.Now(); now.After(token.Expires) || now.Before(token.Issued.Add(-trust.ClockSkew)) {
-		return fault.New(fault.Refused, "the token of this device has expired")
-	}
-	if err := trust.CheckSession(token.Device, s.Hub.ID, challenge, signature); err != nil {
-		return wrong("the device did not sign this challenge")
-	}
-	return nil
+	return token, s.tickets.use(challenge)
 }
 
 func shown(session, own *browsers.Session) sessionAnswer {

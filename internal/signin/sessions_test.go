@@ -7,6 +7,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"keyhall.dev/keyhall/client"
+	"keyhall.dev/keyhall/event"
+	"keyhall.dev/keyhall/internal/api"
+	"keyhall.dev/keyhall/internal/chain"
 	"keyhall.dev/keyhall/internal/fault"
 	"keyhall.dev/keyhall/internal/hubtest"
 	"keyhall.dev/keyhall/trust"
@@ -85,4 +88,32 @@ func TestNobodyKeepsADeviceOutByWrongSignatures(t *testing.T) {
 	want(t, "who is wrong again and again", last, 429, "throttled")
 	phone.Header.Set("X-Forwarded-For", "198.51.100.7") // where it never was
 	want(t, "the phone itself", phone.OpenSession(), 200, "")
+}
+
+// TestADeviceIsShownWhereItWasRevokedAndNothingLater: it forgets its keys for what its person signed, and not because a hub refuses it.
+func TestADeviceIsShownWhereItWasRevokedAndNothingLater(t *testing.T) {
+	hall := hubtest.Start(t)
+	alice, bob := hall.Join("alice"), hall.Join("bob")
+	phone := alice.Browser("phone")
+	want(t, "a device that is one still", phone.Revoked(0), 404, fault.NotFound)
+
+	must(t, alice.RevokeDevice(hubtest.Context(t), "phone"))
+	alice.Browser("tablet")
+	hubtest.Eventually(t, "the phone is out", func() bool { return phone.OpenSession().Status == 401 })
+	page := hubtest.Read[api.ChainPage](t, phone.Revoked(0))
+	var types []string
+	for _, entry := range page.Events {
+		ev, err := event.Decode(entry.Event)
+		must(t, err)
+		types = append(types, ev.Type)
+	}
+	if last := types[len(types)-1]; last != chain.RevokeDevice || uint64(len(types)) != page.Head {
+		t.Errorf("up to place %d it is shown %v", page.Head, types)
+	}
+	if after := hubtest.Read[api.ChainPage](t, phone.Revoked(page.Head-1)); len(after.Events) != 1 || after.Head != page.Head {
+		t.Errorf("after place %d it is shown %+v", page.Head-1, after)
+	}
+	stranger := bob.Browser("firefox")
+	stranger.Token = phone.Token
+	want(t, "with another's signature", stranger.Revoked(0), 401, fault.Refused)
 }

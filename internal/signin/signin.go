@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyhall.dev/keyhall/internal/browsers"
+	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/people"
 	"keyhall.dev/keyhall/internal/throttle"
 	"keyhall.dev/keyhall/trust"
@@ -23,6 +24,7 @@ import (
 type Service struct {
 	Hub      *trust.Hub
 	People   *people.View
+	Ledger   *ledger.Ledger
 	Store    *Store
 	Browsers *browsers.Sessions
 	Provider *Provider // nil: the host has none

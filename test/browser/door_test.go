@@ -1,9 +1,15 @@
 package browser_test
 
 import (
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,6 +267,68 @@ func TestSigningOutElsewhereTakesTheKeysAway(t *testing.T) {
 	}
 	own.Open("/settings/devices")
 	own.See("this one")
+}
+
+// TestAHubThatRefusesABrowserTakesNoKeys: only what the person has signed takes them away.
+func TestAHubThatRefusesABrowserTakesNoKeys(t *testing.T) {
+	h, browser := begin(t)
+	h.member(t, "steady")
+	foreign, err := hub.Start(t.Context(), hub.Options{
+		DataDir: filepath.Join(t.TempDir(), "hub"), HTTP: "localhost:0", NATS: "127.0.0.1:-1", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = foreign.Close() })
+	var refuses atomic.Bool
+	own, others := passing(t, h.HTTP()), passing(t, foreign.HTTP()) // whose NATS refuses everybody from here
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !refuses.Load():
+			own.ServeHTTP(w, r)
+		case r.URL.Path == "/nats":
+			r.Header.Del("Cookie")
+			others.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/api/session"):
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"code":"refused","message":"this device is not, or no longer, one of a member here"}`)
+		default:
+			own.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(evil.Close)
+	page := browser.Person(t, strings.Replace(evil.URL, "127.0.0.1", "localhost", 1))
+	enter(page, "steady")
+	before := chromiumtest.Eval[found](page, secrets)
+
+	refuses.Store(true)
+	page.Reload()
+	page.See("the hub opens no session for this browser")
+	if got := chromiumtest.Eval[found](page, secrets); got != before || got.Known < 3 {
+		t.Errorf("of %d keys %d are left", before.Known, got.Known)
+	}
+
+	refuses.Store(false)
+	page.Reload()
+	page.Click("link", "Settings")
+	page.See("this one")
+	page.Gone("the hub opens no session")
+}
+
+// passing hands requests on to a hub at another address.
+func passing(t *testing.T, to string) http.Handler {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		if r.In.Header.Get("Origin") != "" {
+			r.Out.Header.Set("Origin", to)
+		}
+	}}
 }
 
 func TestAPasskeyBringsTheKeys(t *testing.T) {

@@ -8,9 +8,9 @@ import { type House, renewToken, type Visit, visit } from "./door/house.ts";
 import { leftFor } from "./door/provider.ts";
 import { exclusively } from "./hub/chains.ts";
 import { discover } from "./hub/discovery.ts";
-import { ask, clocksApart } from "./hub/http.ts";
+import { ask } from "./hub/http.ts";
 import { problemOf } from "./hub/problem.ts";
-import { currentSession, openSession } from "./hub/session.ts";
+import { currentSession, openSession, revokedPage } from "./hub/session.ts";
 import { type Config, type Keyhall, type Notice, type Person, Problem, type Stage } from "./model.ts";
 import { HubPerson } from "./person.ts";
 import type { Hub } from "./ports.ts";
@@ -144,23 +144,18 @@ export class HubKeyhall implements Keyhall, House {
     });
   }
 
-  /** noSession: only a device that NATS turns away too, or that was revoked on the chain, has its keys taken. */
+  /** noSession: only a device that was revoked on the chain has its keys taken. */
   async #noSession(hub: Hub, held: Held, why: Problem): Promise<void> {
     const by = visit(this, hub, held);
-    if (why.code === "refused" && (await this.#turnedAway(by))) return this.#putOut(by, signedOut);
+    if (why.code === "refused" && (await this.#wasRevoked(by))) return this.#putOut(by, signedOut);
     this.#enter(held, by);
     this.#note(why.code === "unavailable" ? "warning" : "problem", `You are in, but not in the rooms: the hub opens no session for this browser. ${why.message}`);
   }
 
-  async #turnedAway(by: Visit): Promise<boolean> {
-    try {
-      await by.account.arrived(1);
-      const person = await by.book.me();
-      return (person.devices[by.account.keys.device.text]?.revoked ?? 0) !== 0;
-    } catch (error) {
-      // Whose clock is elsewhere refuses everybody: nobody's keys are taken for that.
-      return error instanceof Problem && error.code === "refused" && !clocksApart();
-    }
+  /** wasRevoked says whether the person has revoked this device. A hub that refuses it is not enough: it has to show where that was signed. */
+  async #wasRevoked({ account, book }: Visit): Promise<boolean> {
+    const { hub, keys } = account;
+    return book.wasRevoked(keys.device.text, (after) => revokedPage(hub, keys, after)).catch(() => false);
   }
 
   /** settle is where the door leads: the keys are kept, and the person is in. They take the place of nobody's. */
@@ -234,10 +229,7 @@ export class HubKeyhall implements Keyhall, House {
       if ((await this.#session(held)) === false) await this.#openSession(by.account.hub, held);
     } catch (error) {
       if (problemOf(error).code !== "refused" || this.#visit !== by) return;
-      const again = visit(this, by.account.hub, held);
-      const away = await this.#turnedAway(again);
-      await again.account.wire.close();
-      if (away && this.#visit === by) await this.#putOut(by, signedOut);
+      if ((await this.#wasRevoked(by)) && this.#visit === by) await this.#putOut(by, signedOut);
     }
   }
 

@@ -10,7 +10,7 @@ import {
 import { encode, type Event, eventHash, makeEvent } from "../protocol/event.ts";
 import { keyText, newRandomID, parseID, parseKey } from "../protocol/keys.ts";
 import { name as normal } from "../protocol/names.ts";
-import { exclusively, follow, Forked, Shared, short, Turns } from "./chains.ts";
+import { exclusively, follow, Forked, type Page, Shared, short, Turns } from "./chains.ts";
 import { Pins } from "./pins.ts";
 
 const tries = 8; // to make an event anew for a chain that moved on
@@ -126,8 +126,20 @@ export class HubBook implements Book<PersonState, RoomState> {
     return state!;
   }
 
-  #follow(account: string, get: () => PersonState | undefined, set: (state: PersonState) => void): Promise<void> {
-    const page = (after: number) => this.#account.call("people.chain", { account, after });
+  /** wasRevoked says whether one's own device was, by what is known here or what page shows of one's chain. */
+  async wasRevoked(device: string, page: Page): Promise<boolean> {
+    let state = await this.known(this.account);
+    const revoked = () => (state?.devices[device]?.revoked ?? 0) !== 0;
+    if (!revoked()) await this.#follow(this.account, () => state, (next) => (state = next), page);
+    return revoked();
+  }
+
+  #follow(
+    account: string,
+    get: () => PersonState | undefined,
+    set: (state: PersonState) => void,
+    page: Page = (after) => this.#account.call("people.chain", { account, after }),
+  ): Promise<void> {
     return follow(`of ${short(account)}`, page, () => get() ?? { seq: 0, head: "" }, async (ev, entry) => {
       if (entry.withheld && account === this.account) {
         throw new Problem("refused", "The hub withholds from you what you did yourself; do not trust it.");

@@ -7,11 +7,6 @@ type Method = "GET" | "POST" | "DELETE";
 
 const patience = 35_000; // an answer to a link takes 25 s
 
-let ahead = 0; // milliseconds by which the hub's clock was, when it last answered
-
-/** clocksApart: ten minutes between the hub's clock and this one, as docs/protocol/subjects.md has it. */
-export const clocksApart = (): boolean => Math.abs(ahead) > 10 * 60_000;
-
 /** ask asks the hub; what it refuses comes as a Problem with its sentence. */
 export async function ask<T>(method: Method, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const limit = AbortSignal.timeout(patience);
@@ -32,8 +27,6 @@ export async function ask<T>(method: Method, path: string, body?: unknown, signa
     if (signal?.aborted) throw new Problem("cancelled", "This was cancelled.");
     throw new Problem("unavailable", "The hub cannot be reached just now; try again when you are online.");
   }
-  const dated = Date.parse(response.headers.get("Date") ?? "");
-  if (!Number.isNaN(dated)) ahead = dated - Date.now();
   const answer = parsed(text);
   if (!response.ok) throw refusal(response, answer);
   if (answer === undefined) throw new Problem("unavailable", "The hub answered something that cannot be read; try again later.");

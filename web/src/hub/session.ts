@@ -33,10 +33,16 @@ export async function openSession(hub: Hub, keys: Keys): Promise<SessionAnswer> 
   }
 }
 
-async function signedSession(hub: Hub, keys: Keys): Promise<SessionAnswer> {
+const signedSession = async (hub: Hub, keys: Keys): Promise<SessionAnswer> => ask<SessionAnswer>("POST", "/api/session", await proof(hub, keys));
+
+/** revokedPage is a page of the person's chain after a place, which ends where this device was revoked. */
+export const revokedPage = async (hub: Hub, keys: Keys, after: number): Promise<unknown> =>
+  ask("POST", "/api/session/revoked", { ...(await proof(hub, keys)), after });
+
+async function proof(hub: Hub, keys: Keys): Promise<{ token: string; challenge: string; signature: string }> {
   const { challenge } = await ask<{ challenge: string }>("POST", "/api/session/challenge");
   const signature = base64.write(await keys.device.sign(sessionStatement(hub.id, unhex(challenge, 32))));
-  return ask<SessionAnswer>("POST", "/api/session", { token: keys.token, challenge, signature });
+  return { token: keys.token, challenge, signature };
 }
 
 /** currentSession is the session of the cookie; undefined where there is none. */
