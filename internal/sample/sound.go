@@ -96,7 +96,7 @@ func FLAC(samples []int16) []byte {
 	info.bits(0, 3)
 	info.bits(15, 5)
 	info.bits(uint64(len(samples)), 36)
-	sum := md5.Sum(pcm(samples)) //nolint:gosec // the format wants it
+	sum := md5.Sum(pcm(samples))                                            //nolint:gosec // the format wants it
 	seek := binary.BigEndian.AppendUint32(nil, 0x83<<24|uint32(len(table))) // the last block of metadata
 	return slices.Concat([]byte("fLaC"), info.bytes, sum[:], seek, table, slices.Concat(frames...))
 }
@@ -110,7 +110,7 @@ func flacFrame(number int, block []int16) []byte {
 	}
 	w.bits(size, 4)
 	w.bits(0b0110, 4) // soundRate
-	w.bits(0, 4) // one channel
+	w.bits(0, 4)      // one channel
 	w.bits(0b1000, 4)
 	w.bytes = append(w.bytes, string(rune(number))...) // counted as UTF-8 does
 	if size == 0b0111 {
