@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/ledger"
 	"keyhall.dev/keyhall/internal/people"
 	"keyhall.dev/keyhall/trust"
 )
@@ -336,16 +337,9 @@ func (s *Sessions) get(ctx context.Context, id string) (*Session, uint64, error)
 }
 
 func (s *Sessions) keys(ctx context.Context, filter string) ([]string, error) {
-	lister, err := s.bucket.ListKeysFiltered(ctx, filter)
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
-	}
+	keys, err := ledger.Keys(ctx, s.bucket, filter)
 	if err != nil {
 		return nil, unavailable(err)
-	}
-	var keys []string
-	for key := range lister.Keys() {
-		keys = append(keys, key)
 	}
 	return keys, nil
 }

@@ -107,16 +107,28 @@ func (v *View) Delete(ctx context.Context, key string) error {
 
 // Keys lists the keys that match a pattern with NATS wildcards, in no order.
 func (v *View) Keys(ctx context.Context, pattern string) ([]string, error) {
-	lister, err := v.bucket.ListKeysFiltered(ctx, pattern)
+	keys, err := Keys(ctx, v.bucket, pattern)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "the hub could not look that up; try again")
+	}
+	return keys, nil
+}
+
+// Keys lists the keys of a bucket that match a pattern with NATS wildcards, in no order: all of them, or it fails.
+func Keys(ctx context.Context, bucket jetstream.KeyValue, pattern string) ([]string, error) {
+	lister, err := bucket.ListKeysFiltered(ctx, pattern)
 	if errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "the hub could not look that up; try again")
+		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	var keys []string
 	for key := range lister.Keys() {
 		keys = append(keys, key)
+	}
+	if err := ctx.Err(); err != nil { // which ends the list without a word
+		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	return keys, nil
 }

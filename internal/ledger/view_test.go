@@ -3,8 +3,10 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,6 +83,29 @@ func TestIndexEntriesComeAndGo(t *testing.T) {
 	}
 	if err := view.Put(ctx, "handle.bob", "B", 0); err != nil {
 		t.Errorf("again after its end: %v", err)
+	}
+}
+
+// TestAListOfKeysIsWholeOrFails, whenever it is given up.
+func TestAListOfKeysIsWholeOrFails(t *testing.T) {
+	const count = 1000
+	_, l := start(t)
+	view := openView(t, l)
+	for i := range count {
+		if err := view.Set(natstest.Within(t), fmt.Sprintf("key.%d", i), "A"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for patience := time.Duration(0); ; patience += 500 * time.Microsecond {
+		ctx, cancel := context.WithTimeout(natstest.Within(t), patience)
+		keys, err := view.Keys(ctx, "key.*")
+		cancel()
+		if err == nil && len(keys) != count {
+			t.Fatalf("given %v, %d keys of %d, and no error", patience, len(keys), count)
+		}
+		if err == nil {
+			return
+		}
 	}
 }
 

@@ -116,16 +116,13 @@ func (r *Registry) of(ctx context.Context, account string) ([]Session, error) {
 	return r.list(ctx, account+".*.*")
 }
 
-func (r *Registry) list(ctx context.Context, keys string) ([]Session, error) {
-	lister, err := r.bucket.ListKeysFiltered(ctx, keys)
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
-	}
+func (r *Registry) list(ctx context.Context, pattern string) ([]Session, error) {
+	keys, err := ledger.Keys(ctx, r.bucket, pattern)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	var sessions []Session
-	for key := range lister.Keys() {
+	for _, key := range keys {
 		entry, err := r.bucket.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue

@@ -16,6 +16,7 @@ import (
 
 	"keyhall.dev/keyhall/event"
 	"keyhall.dev/keyhall/internal/fault"
+	"keyhall.dev/keyhall/internal/ledger"
 )
 
 // Bucket is the bucket of logins: how people get in who bring no device. It cannot be folded
@@ -270,16 +271,9 @@ func (s *Store) drop(ctx context.Context, key string) error {
 }
 
 func (s *Store) keys(ctx context.Context, filter string) ([]string, error) {
-	lister, err := s.bucket.ListKeysFiltered(ctx, filter)
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
-	}
+	keys, err := ledger.Keys(ctx, s.bucket, filter)
 	if err != nil {
 		return nil, unavailable(err)
-	}
-	var keys []string
-	for key := range lister.Keys() {
-		keys = append(keys, key)
 	}
 	return keys, nil
 }
