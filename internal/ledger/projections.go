@@ -145,8 +145,8 @@ func (l *Ledger) Digest(ctx context.Context, bucket string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", bucket, err)
 	}
-	keys, err := kv.Keys(ctx)
-	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+	keys, err := Keys(ctx, kv, ">")
+	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", bucket, err)
 	}
 	slices.Sort(keys)
