@@ -304,7 +304,8 @@ func TestAHubThatRefusesABrowserTakesNoKeys(t *testing.T) {
 
 	refuses.Store(true)
 	page.Reload()
-	page.See("the hub opens no session for this browser")
+	page.See("the hub opens no session for this browser", "do not sign out unless")
+	page.Shot(pictures + "/refused.png")
 	if got := chromiumtest.Eval[found](page, secrets); got != before || got.Known < 3 {
 		t.Errorf("of %d keys %d are left", before.Known, got.Known)
 	}

@@ -149,7 +149,8 @@ export class HubKeyhall implements Keyhall, House {
     const by = visit(this, hub, held);
     if (why.code === "refused" && (await this.#wasRevoked(by))) return this.#putOut(by, signedOut);
     this.#enter(held, by);
-    this.#note(why.code === "unavailable" ? "warning" : "problem", `You are in, but not in the rooms: the hub opens no session for this browser. ${why.message}`);
+    const advice = why.code === "refused" ? " Ask who runs the hub, and do not sign out unless your password, another device or your recovery code brings you back." : "";
+    this.#note(why.code === "unavailable" ? "warning" : "problem", `You are in, but not in the rooms: the hub opens no session for this browser. ${why.message}${advice}`);
   }
 
   /** wasRevoked says whether the person has revoked this device. A hub that refuses it is not enough: it has to show where that was signed. */
