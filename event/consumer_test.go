@@ -64,10 +64,11 @@ func TestAHandlerThatFailsIsTriedAgainAndThenBuried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	letter, err := dead.GetLastMsgForSubject(natstest.Within(t), "dead")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var letter *jetstream.RawStreamMsg
+	natstest.Eventually(t, "the stream has stored the letter, which the server has", func() bool {
+		letter, err = dead.GetLastMsgForSubject(natstest.Within(t), "dead")
+		return err == nil
+	})
 	want := map[string]string{event.HeaderReason: "the handler is sick", event.HeaderSubject: "orders.new", event.HeaderSequence: "1"}
 	for name, value := range want {
 		if got := letter.Header.Get(name); got != value {
