@@ -85,21 +85,19 @@ func TestASessionThatEndsCutsItsWebSocketsAndNoOthers(t *testing.T) {
 	hall := hubtest.Start(t)
 	alice := hall.Join("alice")
 	ctx := hubtest.Context(t)
-	_, phone, err := alice.AddDevice(ctx, "phone")
-	must(t, err)
-	_, tablet, err := alice.AddDevice(ctx, "tablet")
-	must(t, err)
+	phone := deviceOf(t, alice, "phone")
+	tablet := deviceOf(t, alice, "tablet")
 	c := newCounter(t, hall)
 	// A hub that has not read its ledger yet ends nobody's session for it.
-	_, _, err = c.New(ctx, alice.Profile.Settings.Account, trust.NewKeyPair(trust.Device).String(), "", "")
+	_, _, err := c.New(ctx, alice.Profile.Settings.Account, trust.NewKeyPair(trust.Device).String(), "", "")
 	if !fault.Is(err, fault.Unavailable) || errors.Is(err, browsers.ErrNone) {
 		t.Errorf("a device that is not known yet: %v", err)
 	}
-	session, cookie := c.open(alice, phone.String())
+	session, cookie := c.open(alice, phone)
 	if len(session.Agent) > 200 || !strings.HasPrefix(session.Agent, "Browser/1 é") || strings.Contains(session.Agent, "\ufffd") {
 		t.Errorf("it calls itself %q", session.Agent)
 	}
-	_, other := c.open(alice, tablet.String())
+	_, other := c.open(alice, tablet)
 	first, done, err := c.socket(cookie)
 	must(t, err)
 	second, gone, err := c.socket(cookie)
@@ -127,7 +125,7 @@ func TestASessionThatEndsCutsItsWebSocketsAndNoOthers(t *testing.T) {
 	if open := c.OpenSockets(); len(open) != 1 {
 		t.Errorf("%d sessions have WebSockets", len(open))
 	}
-	if is, err := c.IsBrowser(ctx, session.Account, phone.String()); err != nil || !is {
+	if is, err := c.IsBrowser(ctx, session.Account, phone); err != nil || !is {
 		t.Errorf("the device is no browser's any more: %v", err)
 	}
 }
@@ -137,13 +135,11 @@ func TestASessionEndsAfterAMonthWithoutUse(t *testing.T) {
 	hall := hubtest.Start(t)
 	alice := hall.Join("alice")
 	ctx := hubtest.Context(t)
-	_, phone, err := alice.AddDevice(ctx, "phone")
-	must(t, err)
-	_, tablet, err := alice.AddDevice(ctx, "tablet")
-	must(t, err)
+	phone := deviceOf(t, alice, "phone")
+	tablet := deviceOf(t, alice, "tablet")
 	c := newCounter(t, hall)
-	used, cookie := c.open(alice, phone.String())
-	_, forgotten := c.open(alice, tablet.String())
+	used, cookie := c.open(alice, phone)
+	_, forgotten := c.open(alice, tablet)
 	const day = 24 * time.Hour
 	seen := func() time.Time {
 		session, err := c.Live(ctx, cookie)
@@ -187,23 +183,30 @@ func TestASessionEndsAfterAMonthWithoutUse(t *testing.T) {
 	}
 }
 
+// deviceOf is one more device of a member, without a program behind it.
+func deviceOf(t *testing.T, m *hubtest.Member, name string) string {
+	t.Helper()
+	_, key, err := m.AddDevice(hubtest.Context(t), name)
+	must(t, err)
+	return key.String()
+}
+
 // TestOfSessionsThatADeviceOpensAtOnceOneIsLeft: another one would be in no list, and its WebSockets would not be cut when
 // the person signs the device out.
 func TestOfSessionsThatADeviceOpensAtOnceOneIsLeft(t *testing.T) {
 	hall := hubtest.Start(t)
 	alice := hall.Join("alice")
 	ctx := hubtest.Context(t)
-	_, phone, err := alice.AddDevice(ctx, "phone")
-	must(t, err)
+	phone := deviceOf(t, alice, "phone")
 	c := newCounter(t, hall)
-	c.open(alice, phone.String())
+	c.open(alice, phone)
 	account := alice.Profile.Settings.Account
 	for range 4 {
 		var all sync.WaitGroup
 		errs := make(chan error, 8)
 		for range cap(errs) {
 			all.Go(func() {
-				_, _, err := c.New(ctx, account, phone.String(), "192.0.2.1", "Browser/1")
+				_, _, err := c.New(ctx, account, phone, "192.0.2.1", "Browser/1")
 				errs <- err
 			})
 		}
@@ -232,12 +235,11 @@ func TestSessionsThatAreOverLeaveNothing(t *testing.T) {
 	hall := hubtest.Start(t)
 	alice := hall.Join("alice")
 	ctx := hubtest.Context(t)
-	_, phone, err := alice.AddDevice(ctx, "phone")
-	must(t, err)
+	phone := deviceOf(t, alice, "phone")
 	c := newCounter(t, hall)
 	var last *browsers.Session
 	for range 5 {
-		last, _ = c.open(alice, phone.String())
+		last, _ = c.open(alice, phone)
 	}
 	must(t, c.Clear(ctx))
 	if ids, entries, err := c.Stored(ctx); err != nil || len(ids) != 1 || ids[0] != "session."+last.ID || entries != 2 {

@@ -2,15 +2,23 @@ package browser_test
 
 import (
 	"testing"
+
+	"keyhall.dev/keyhall/internal/chromiumtest"
 )
 
-func TestWhatIsTypedWithoutANetworkIsSentWhenItIsBack(t *testing.T) {
+// inOneRoom are the pages of two people who have the same room open: it is the first one's.
+func inOneRoom(t *testing.T, room, one, other string) (ones, others *chromiumtest.Page) {
+	t.Helper()
 	h, browser := begin(t)
-	traveller, friend := h.member(t, "traveller"), h.member(t, "friend")
-	traveller.room(t, "journey", friend)
-	travellers, friends := signIn(t, browser, h, "traveller"), signIn(t, browser, h, "friend")
-	goTo(travellers, "journey")
-	goTo(friends, "journey")
+	h.member(t, one).room(t, room, h.member(t, other))
+	ones, others = signIn(t, browser, h, one), signIn(t, browser, h, other)
+	goTo(ones, room)
+	goTo(others, room)
+	return ones, others
+}
+
+func TestWhatIsTypedWithoutANetworkIsSentWhenItIsBack(t *testing.T) {
+	travellers, friends := inOneRoom(t, "journey", "traveller", "friend")
 	write(travellers, "journey", "The train leaves.")
 	friends.See("The train leaves.")
 
@@ -30,12 +38,7 @@ func TestWhatIsTypedWithoutANetworkIsSentWhenItIsBack(t *testing.T) {
 }
 
 func TestTheAppStartsWithoutANetwork(t *testing.T) {
-	h, browser := begin(t)
-	sailor, friend := h.member(t, "sailor"), h.member(t, "shore")
-	sailor.room(t, "harbour", friend)
-	sailors, friends := signIn(t, browser, h, "sailor"), signIn(t, browser, h, "shore")
-	goTo(sailors, "harbour")
-	goTo(friends, "harbour")
+	sailors, friends := inOneRoom(t, "harbour", "sailor", "shore")
 	write(sailors, "harbour", "Casting off.")
 	friends.See("Casting off.")
 

@@ -32,7 +32,7 @@ export class SharedCatalogs implements Catalogs {
   readonly shares = computed(() => this.#known.value, {
     watched: () => {
       this.#asks = true;
-      void this.#look();
+      if (this.#known.peek()) void this.#look(); // otherwise one is under way
     },
     unwatched: () => (this.#asks = false),
   });

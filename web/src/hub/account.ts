@@ -32,8 +32,8 @@ export class HubAccount implements Account {
   }
 
   /** arrived is when the first connection is made; so many tries that fail are its end. */
-  async arrived(tries = arriveTries): Promise<void> {
-    let left = tries;
+  async arrived(): Promise<void> {
+    let left = arriveTries;
     const { promise, reject } = Promise.withResolvers<never>();
     const failed = (refused: boolean): void => {
       if (--left > 0) return;
